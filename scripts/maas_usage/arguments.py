@@ -1,0 +1,209 @@
+"""The command line -> Options; needs the standard library alone."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, List, Mapping, NoReturn, Optional, Sequence, Tuple
+
+from maas_usage import __version__, statistics, window
+from maas_usage.errors import UsageError, quoted
+from maas_usage.secrecy import Redactor, key_in_argument, looks_like_api_key, refuse_keys_in_arguments
+
+PROGRAM = "maas_rest_usage_stats.py"
+DEFAULT_REGION = "cn-southwest-2"
+DEFAULT_DEADLINE_S = 100.0  # many callers give up after two minutes
+LONGEST_DEADLINE_S = 86400.0
+FORMATS = ("table", "json")
+
+_REGION = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_ENDPOINT = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+myhuaweicloud\.(com|cn)")
+_LABEL = re.compile(r"[A-Za-z0-9_-]{0,100}")
+
+EXAMPLES = """\
+examples:
+  %(prog)s
+  %(prog)s --period last-week --timezone Asia/Shanghai
+  %(prog)s --from 2026-05-08 --to 2026-05-21
+  %(prog)s --last 24h --service-type all --format json --demo
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """A command line that makes sense in itself."""
+
+    expression: window.Expression
+    timezone: Optional[str]
+    service_types: Tuple[int, ...]
+    infer_type: str
+    api_keys: Optional[Tuple[str, ...]]
+    region: str
+    project_id: Optional[str]
+    endpoint: Optional[str]
+    format: str
+    pretty: bool
+    raw: bool
+    credentials_file: Optional[str]
+    deadline_s: float
+    demo: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(_without_values(message), "See --help.")
+
+
+def _without_values(message: str) -> str:
+    """argparse's complaint without the words that it does not know: one of them may be a secret."""
+    match = re.match(r"unrecognized arguments: (.*)", message, re.DOTALL)
+    if match is None:
+        shortened = re.sub(r"'([^']{40})[^']*'", r"'\1…'", message)
+        return shortened[:1].upper() + shortened[1:] + "."
+    options = [w.split("=")[0] for w in match.group(1).split() if re.match(r"--[a-z-]{1,30}(=|$)", w)]
+    if options:
+        return "There is no option %s." % " or ".join(options)
+    return "There is a word on the command line that belongs to no option."
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser, which is also the source of --help."""
+
+    def formatter(prog: str) -> argparse.HelpFormatter:
+        return argparse.RawDescriptionHelpFormatter(prog, width=80, max_help_position=26)
+
+    result = _Parser(
+        prog=PROGRAM,
+        usage="%(prog)s [options]",
+        description="How many tokens were used on Huawei Cloud MaaS: exactly, and since when.",
+        epilog=EXAMPLES,
+        formatter_class=formatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    asked = result.add_argument_group("what is asked (default: --last 7d)")
+    asked.add_argument("--last", metavar="N{h,d,w}", help="rolling: 24h, 7d (now - 168 hours), 2w")
+    asked.add_argument("--period", metavar="NAME", help=", ".join(window.PERIODS))
+    asked.add_argument("--from", dest="start", metavar="X", help="a date, or 2026-05-21T10:00[+08:00]")
+    asked.add_argument("--to", dest="end", metavar="Y", help="a date counts whole; default: now")
+    asked.add_argument("--timezone", metavar="NAME", help="IANA name; default: the system's zone")
+    asked.add_argument(
+        "--service-type",
+        metavar="T[,T]",
+        default="preset",
+        help="my (1), preset (2, default), custom (4), or all",
+    )
+    asked.add_argument(
+        "--infer-type",
+        choices=statistics.INFER_TYPES,
+        default="real_time",
+        metavar="T",
+        help="real_time (default) or batch",
+    )
+    asked.add_argument(
+        "--api-keys", nargs="+", metavar="LABEL", help='only calls with keys of these labels; "": console'
+    )
+    where = result.add_argument_group("where and with which keys")
+    where.add_argument("--region", metavar="R", help="default: HW_REGION_NAME, else %s" % DEFAULT_REGION)
+    where.add_argument("--project-id", metavar="ID", help="default: HW_PROJECT_ID, else looked up")
+    where.add_argument("--endpoint", metavar="HOST", help="another statistics host of myhuaweicloud.com|cn")
+    where.add_argument("--credentials-file", metavar="FILE", help="two lines (AK, SK), AK,SK or KEY=VALUE lines")
+    where.add_argument("--demo", action="store_true", help="invented data, needs no account and no key")
+    answer = result.add_argument_group("the answer")
+    answer.add_argument("--format", choices=FORMATS, default="table", help="|".join(FORMATS), metavar="F")
+    answer.add_argument("--pretty", action="store_true", help="indent the JSON")
+    answer.add_argument("--raw", action="store_true", help="the service's own answers too")
+    answer.add_argument(
+        "--deadline",
+        metavar="SECONDS",
+        default=str(DEFAULT_DEADLINE_S),
+        help="the run ends by then (default %g)" % DEFAULT_DEADLINE_S,
+    )
+    answer.add_argument("--version", action="version", version="%(prog)s " + __version__)
+    answer.add_argument("--help", "-h", action="help", help="show this")
+    return result
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str], redactor: Redactor) -> Options:
+    """The options that a command line spells, with what the environment adds to them.
+
+    Raises CredentialsInArgument for anything that looks like a key, before all else; UsageError for
+    a command line that cannot be carried out. Prints and exits for --help and --version.
+    """
+    refuse_keys_in_arguments(argv, redactor)
+    given = parser().parse_args(list(argv))
+    return Options(
+        expression=window.parse(given.last, given.period, given.start, given.end),
+        timezone=given.timezone,
+        service_types=tuple(statistics.parse_service_types(given.service_type)),
+        infer_type=given.infer_type,
+        api_keys=_labels(given.api_keys),
+        region=_region(given, environ),
+        project_id=_project_id(given, environ),
+        endpoint=_endpoint(given.endpoint),
+        format=given.format,
+        pretty=given.pretty,
+        raw=given.raw,
+        credentials_file=given.credentials_file,
+        deadline_s=_deadline_s(given.deadline),
+        demo=given.demo,
+    )
+
+
+def _labels(given: Optional[List[str]]) -> Optional[Tuple[str, ...]]:
+    for number, label in enumerate(given or [], 1):
+        if looks_like_api_key(label):
+            raise key_in_argument()
+        if not _LABEL.fullmatch(label):
+            # Not repeated: it may be an API key.
+            raise UsageError(
+                "Label %d of --api-keys is not a label." % number,
+                "A label is 1 to 100 of A-Z a-z 0-9 _ -, as the tag column of the console's API key"
+                ' page shows it, never the key; "" is the console\'s online experience.',
+            )
+    return None if given is None else tuple(dict.fromkeys(given))
+
+
+def _region(given: Any, environ: Mapping[str, str]) -> str:
+    # The demo is the same whatever account the environment is set up for.
+    from_environment = "" if given.demo else environ.get("HW_REGION_NAME", "").strip()
+    region = given.region if given.region is not None else from_environment or DEFAULT_REGION
+    if not _REGION.fullmatch(region):
+        raise UsageError(
+            "%s is not a region: %s." % ("HW_REGION_NAME" if given.region is None else "--region", quoted(region)),
+            "A region is of a-z, 0-9 and -, for example %s." % DEFAULT_REGION,
+        )
+    return str(region)
+
+
+def _project_id(given: Any, environ: Mapping[str, str]) -> Optional[str]:
+    if given.project_id is not None:
+        return statistics.checked_project_id(given.project_id, "--project-id")
+    from_environment = "" if given.demo else environ.get("HW_PROJECT_ID", "").strip()
+    if not from_environment:
+        return None
+    return statistics.checked_project_id(from_environment, "HW_PROJECT_ID")
+
+
+def _endpoint(endpoint: Optional[str]) -> Optional[str]:
+    if endpoint is not None and not (len(endpoint) < 254 and _ENDPOINT.fullmatch(endpoint)):
+        raise UsageError(
+            "--endpoint takes a host under myhuaweicloud.com or myhuaweicloud.cn, not %s." % quoted(endpoint),
+            "For example: --endpoint modelarts.ap-southeast-1.myhuaweicloud.com (no https://, no path).",
+        )
+    return endpoint
+
+
+def _deadline_s(words: str) -> float:
+    try:
+        seconds = float(words)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= LONGEST_DEADLINE_S:
+        raise UsageError(
+            "--deadline takes seconds above 0, at most %.0f, not %s." % (LONGEST_DEADLINE_S, quoted(words)),
+            "For example: --deadline 300.",
+        )
+    return seconds

@@ -1,0 +1,127 @@
+"""From the Python that was called to one that has the packages: this one, the bundle's, or uv's.
+
+Old Pythons must be able to read this file: no syntax newer than Python 2.7's.
+"""
+
+import importlib
+import os
+import sys
+
+NEEDED = ("huaweicloudsdkcore", "jsonschema", "requests", "rich", "tenacity", "tzlocal")
+OLDEST = (3, 8)
+# Tells a Python that was handed over to what was tried already, so that it never goes in a loop.
+TRIED = "MAAS_USAGE_HANDED_OVER"
+
+MESSAGE = "This Python lacks packages that the tool needs, and neither the bundle's .venv nor uv has them."
+TOO_OLD = "This Python is too old: Python 3.8 or newer is needed."
+HINT = """Make them once, in the folder that holds SKILL.md:
+  python3 -m venv .venv
+  .venv/bin/python -m pip install ."""
+HINT_TOO_OLD = "Call the script with a newer one, for example: python3.12 scripts/maas_rest_usage_stats.py"
+
+
+def run(script, module):
+    """Runs `module.main()` for a script and exits with its status; a Python below 3.8 gets one line."""
+    if sys.version_info < OLDEST:
+        sys.stderr.write("packages_missing: %s %s\n" % (TOO_OLD, HINT_TOO_OLD))
+        if wants_json(sys.argv[1:]):
+            import json
+
+            sys.stdout.write(json.dumps(missing_document(TOO_OLD, HINT_TOO_OLD)) + "\n")
+        sys.exit(2)
+    sys.exit(importlib.import_module(module).main(script=os.path.realpath(script)))
+
+
+def wants_json(argv):
+    """Whether the words ask for JSON, recognisable even where the rest of the line is wrong."""
+    answer = False
+    for before, word in zip([""] + list(argv), argv):
+        if word.startswith("--format="):
+            answer = word == "--format=json"
+        elif before == "--format":
+            answer = word == "json"
+    return answer
+
+
+def missing_document(message, hint):
+    """The JSON document of `packages_missing`; constant, since nothing is there to validate it."""
+    return {
+        "schema_version": "1.0",
+        "status": "error",
+        "error": {
+            "code": "packages_missing",
+            "message": message,
+            "hint": hint,
+            "http_status": None,
+            "api_code": None,
+            "request_id": None,
+            "retryable": False,
+            "retry_after_s": None,
+        },
+    }
+
+
+def lacking(needed=NEEDED):
+    """The packages that this Python does not have."""
+    from importlib.util import find_spec
+
+    if sys.version_info < (3, 9):
+        needed = needed + ("backports.zoneinfo",)
+    found = []
+    for name in needed:
+        try:
+            if find_spec(name) is None:
+                found.append(name)
+        except ImportError:  # the parent of a dotted name
+            found.append(name)
+    return found
+
+
+def to_better_python(script, argv, tell):
+    """Goes on in the bundle's .venv or in uv, and does not return; returns where neither is there.
+
+    `tell` gets a line for the user when uv, which may download, takes over.
+    """
+    tried = os.environ.get(TRIED, "")
+    if not tried:
+        bundle = os.path.dirname(os.path.dirname(script))
+        for python in (("bin", "python"), ("Scripts", "python.exe")):
+            path = os.path.join(bundle, ".venv", *python)
+            if os.path.isfile(path):
+                _go_on([path, script] + argv, "venv")
+    if tried != "uv":
+        from shutil import which
+
+        uv = which("uv")
+        if uv is not None:
+            tell("The packages are missing here: uv runs this, and may download them first.")
+            command = [uv, "run", "--quiet", "--no-project", "--script", script]
+            if _succeeds(command + ["--version"], "uv"):
+                _go_on(command + argv, "uv")
+
+
+def _succeeds(command, tried):
+    import subprocess
+
+    try:
+        # Its own talk goes to stderr: stdout belongs to the answer.
+        return subprocess.call(command, stdout=sys.stderr, env=_environ(tried)) == 0
+    except OSError:
+        return False
+
+
+def _go_on(command, tried):
+    try:
+        if os.name == "posix":
+            os.execve(command[0], command, _environ(tried))
+        import subprocess
+
+        sys.exit(subprocess.call(command, env=_environ(tried)))
+    except OSError:
+        return  # a broken .venv: try the next
+
+
+def _environ(tried):
+    environ = dict(os.environ)
+    environ[TRIED] = tried
+    return environ
