@@ -6,20 +6,25 @@ import argparse
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 from maas_usage import __version__, statistics, window
+from maas_usage.document import Limits
 from maas_usage.errors import UsageError, quoted
 from maas_usage.secrecy import Redactor, key_in_argument, looks_like_api_key, refuse_keys_in_arguments
+from maas_usage.words import LANGUAGES
 
 PROGRAM = "maas_rest_usage_stats.py"
 DEFAULT_REGION = "cn-southwest-2"
 DEFAULT_DEADLINE_S = 100.0  # many callers give up after two minutes
 LONGEST_DEADLINE_S = 86400.0
-FORMATS = ("table", "json")
+FORMATS = ("table", "json", "markdown", "csv")
+GROUPS = ("day", "hour", "service-type", "api-key")
 
 _REGION = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _ENDPOINT = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+myhuaweicloud\.(com|cn)")
+_MULTIPLES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 _LABEL = re.compile(r"[A-Za-z0-9_-]{0,100}")
 
 EXAMPLES = """\
@@ -40,15 +45,21 @@ class Options:
     service_types: Tuple[int, ...]
     infer_type: str
     api_keys: Optional[Tuple[str, ...]]
+    group_by: Optional[str]
+    compare: bool
+    limits: Limits
     region: str
     project_id: Optional[str]
     endpoint: Optional[str]
     format: str
     pretty: bool
     raw: bool
+    lang: str
+    output: Optional[str]
     credentials_file: Optional[str]
     deadline_s: float
     demo: bool
+    check: bool
 
 
 class _Parser(argparse.ArgumentParser):
@@ -89,12 +100,7 @@ def parser() -> argparse.ArgumentParser:
     asked.add_argument("--from", dest="start", metavar="X", help="a date, or 2026-05-21T10:00[+08:00]")
     asked.add_argument("--to", dest="end", metavar="Y", help="a date counts whole; default: now")
     asked.add_argument("--timezone", metavar="NAME", help="IANA name; default: the system's zone")
-    asked.add_argument(
-        "--service-type",
-        metavar="T[,T]",
-        default="preset",
-        help="my (1), preset (2, default), custom (4), or all",
-    )
+    asked.add_argument("--service-type", metavar="T[,T]", help="my (1), preset (2, default), custom (4), or all")
     asked.add_argument(
         "--infer-type",
         choices=statistics.INFER_TYPES,
@@ -105,6 +111,12 @@ def parser() -> argparse.ArgumentParser:
     asked.add_argument(
         "--api-keys", nargs="+", metavar="LABEL", help='only calls with keys of these labels; "": console'
     )
+    more = result.add_argument_group("what else it tells")
+    more.add_argument("--by", choices=GROUPS, metavar="WHAT", help="a row per " + ", ".join(GROUPS))
+    more.add_argument("--compare", action="store_true", help="also the window before, and the change")
+    more.add_argument("--alert-tokens", metavar="N[K|M|B]", help="exit status 10 if more tokens than this")
+    more.add_argument("--alert-error-rate", metavar="PERCENT", help="exit status 10 if more errors than this")
+    more.add_argument("--check", action="store_true", help="instead: examine the set-up, say what to mend")
     where = result.add_argument_group("where and with which keys")
     where.add_argument("--region", metavar="R", help="default: HW_REGION_NAME, else %s" % DEFAULT_REGION)
     where.add_argument("--project-id", metavar="ID", help="default: HW_PROJECT_ID, else looked up")
@@ -115,6 +127,8 @@ def parser() -> argparse.ArgumentParser:
     answer.add_argument("--format", choices=FORMATS, default="table", help="|".join(FORMATS), metavar="F")
     answer.add_argument("--pretty", action="store_true", help="indent the JSON")
     answer.add_argument("--raw", action="store_true", help="the service's own answers too")
+    answer.add_argument("--lang", choices=LANGUAGES, help="of tables and Markdown; default: the locale's")
+    answer.add_argument("--output", metavar="FILE", help="write the answer there, whole or not at all")
     answer.add_argument(
         "--deadline",
         metavar="SECONDS",
@@ -134,22 +148,73 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], redactor: Redactor) -
     """
     refuse_keys_in_arguments(argv, redactor)
     given = parser().parse_args(list(argv))
+    labels = _labels(given.api_keys)
+    if given.raw and given.format == "csv":
+        raise UsageError("--raw has no place in CSV.", "Use --format json with --raw.")
+    if given.by == "api-key" and labels is None:
+        raise UsageError(
+            "--by api-key needs the labels to count, since the service does not list them.",
+            "For example: --by api-key --api-keys web-app batch-jobs.",
+        )
     return Options(
         expression=window.parse(given.last, given.period, given.start, given.end),
         timezone=given.timezone,
-        service_types=tuple(statistics.parse_service_types(given.service_type)),
+        service_types=_service_types(given),
         infer_type=given.infer_type,
-        api_keys=_labels(given.api_keys),
+        api_keys=labels,
+        group_by=given.by,
+        compare=given.compare,
+        limits=Limits(_token_limit(given.alert_tokens), _error_rate_limit(given.alert_error_rate)),
         region=_region(given, environ),
         project_id=_project_id(given, environ),
         endpoint=_endpoint(given.endpoint),
         format=given.format,
         pretty=given.pretty,
         raw=given.raw,
+        lang=given.lang or _language(environ),
+        output=given.output,
         credentials_file=given.credentials_file,
         deadline_s=_deadline_s(given.deadline),
         demo=given.demo,
+        check=given.check,
     )
+
+
+def _language(environ: Mapping[str, str]) -> str:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if environ.get(name):
+            return "zh" if environ[name].lower().startswith("zh") else "en"
+    return "en"
+
+
+def _service_types(given: Any) -> Tuple[int, ...]:
+    default = "all" if given.by == "service-type" else "preset"
+    return tuple(statistics.parse_service_types(default if given.service_type is None else given.service_type))
+
+
+def _token_limit(words: Optional[str]) -> Optional[Decimal]:
+    if words is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([KMB]?)", words.upper())
+    if match is None:
+        raise UsageError(
+            "--alert-tokens takes a number of tokens from 0, not %s." % quoted(words),
+            "For example: --alert-tokens 500M, or 1.5B, or 250000.",
+        )
+    return Decimal(match.group(1)) * _MULTIPLES[match.group(2)]
+
+
+def _error_rate_limit(words: Optional[str]) -> Optional[Decimal]:
+    if words is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%?", words)
+    percent = Decimal(match.group(1)) if match else Decimal(-1)
+    if not 0 <= percent <= 100:
+        raise UsageError(
+            "--alert-error-rate takes percent from 0 to 100, not %s." % quoted(words),
+            "For example: --alert-error-rate 5.",
+        )
+    return percent / 100
 
 
 def _labels(given: Optional[List[str]]) -> Optional[Tuple[str, ...]]:

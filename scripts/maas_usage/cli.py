@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 import signal
-import string
 import sys
 import threading
 import traceback
-from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from maas_usage import arguments, credentials, document, handover, window, zone
 from maas_usage.arguments import Options
-from maas_usage.credentials import Credentials
 from maas_usage.errors import (
     ExitStatus,
     InternalError,
@@ -24,9 +21,9 @@ from maas_usage.errors import (
     PackagesMissing,
     UsageStatsError,
 )
+from maas_usage.files import refuse_unusable_place, write_whole
 from maas_usage.pace import REAL_TIME, Pace, Timing
-from maas_usage.secrecy import Redactor, Secret
-from maas_usage.statistics import checked_project_id
+from maas_usage.secrecy import Redactor
 
 DEBUG = "MAAS_USAGE_DEBUG"
 
@@ -66,128 +63,88 @@ def main(
         printer.silence()
 
 
-def _run(
-    words: Sequence[str],
-    script: Optional[str],
-    timing: Timing,
-    redactor: Redactor,
-    printer: Printer,
-) -> int:
-    pace_started = timing.monotonic()
+def _run(words: Sequence[str], script: Optional[str], timing: Timing, redactor: Redactor, printer: Printer) -> int:
+    started = timing.monotonic()
     options = arguments.parse(words, os.environ, redactor)
     now_ms = int(timing.now()) * window.SECOND_MS
-    if script is not None and handover.lacking():
-        if options.timezone is not None:
-            _refuse_impossible_window(options, now_ms)
-        handover.to_better_python(script, list(words), printer.tell)
-        raise PackagesMissing(handover.MESSAGE, handover.HINT)
-    from maas_usage import render, usage
+    lacking = handover.lacking()
+    if lacking:
+        _refuse_impossible_window(options, now_ms)
+        if script is not None:
+            handover.to_better_python(script, list(words), printer.tell)
+        if not options.check:
+            raise PackagesMissing(handover.MESSAGE, handover.HINT)
+    pace = Pace(options.deadline_s, timing, started)
+    if options.output is not None:
+        printer.write_to(options.output)
+    if options.check:
+        return _check(options, lacking, pace, timing, redactor, printer)
+    from maas_usage import session
 
     where = zone.of_this_system() if options.timezone is None else zone.named(options.timezone)
     asked = window.resolve(options.expression, now_ms, where)
-    query = usage.Query(
-        region=options.region,
-        service_types=options.service_types,
-        infer_type=options.infer_type,
-        api_keys=options.api_keys,
-        timezone=str(where),
-    )
-    answer = _answer(options, query, asked, timing, pace_started, redactor, printer)
+    answer = session.answer(options, asked, pace, timing, redactor, printer)
+    if document.violations(answer):
+        raise _unsound(answer)
+    printer.answer(_text(answer, options))
+    if options.format == "csv":  # it has no place for them
+        for warning in answer["warnings"]:
+            printer.tell("%s: %s" % (warning["code"], warning["message"]))
+    return ExitStatus.GUARD_CROSSED if answer["alerts"] else ExitStatus.OK
+
+
+def _check(
+    options: Options, lacking: List[str], pace: Pace, timing: Timing, redactor: Redactor, printer: Printer
+) -> int:
+    from maas_usage import check
+
+    findings = check.Findings()
+    check.of_python(findings, lacking)
+    if not lacking:
+        from maas_usage import session
+
+        session.examine(findings, options, pace, timing, redactor, printer)
+    result = findings.as_document()
+    if not lacking and document.violations(result, check.SCHEMA):
+        raise _unsound(result, check.SCHEMA)
     if options.format == "json":
-        text = render.json_line(answer, options.pretty)
+        printer.answer(json.dumps(result, indent=2 if options.pretty else None) + "\n")
     else:
-        text = render.table(answer) + (render.raw(answer) if options.raw else "")
-    printer.answer(text)
-    return ExitStatus.OK
+        printer.answer("".join("%-8s %-11s %s\n" % (c.status, c.name, c.message) for c in findings.all()))
+    if findings.error is None:
+        return ExitStatus.OK
+    return printer.complain(findings.error)
+
+
+def _text(answer: Dict[str, Any], options: Options) -> str:
+    from maas_usage import render
+
+    if options.format == "json":
+        return render.json_text(answer, options.pretty)
+    if options.format == "csv":
+        return render.csv_text(answer)
+    if options.format == "markdown":
+        text = render.markdown(answer, options.lang)
+    else:
+        colour = options.output is None and sys.stdout is not None and sys.stdout.isatty()
+        text = render.table(answer, options.lang, colour and not os.environ.get("NO_COLOR"))
+    return text + (render.raw(answer, options.lang) if options.raw else "")
 
 
 def _refuse_impossible_window(options: Options, now_ms: int) -> None:
-    # Without zone data here, the Python that takes over looks again.
-    with suppress(ImportError):
-        window.resolve(options.expression, now_ms, zone.named(str(options.timezone)))
-
-
-def _answer(
-    options: Options,
-    query: Any,
-    asked: window.Window,
-    timing: Timing,
-    started: float,
-    redactor: Redactor,
-    printer: Printer,
-) -> Dict[str, Any]:
-    from maas_usage import project, usage
-    from maas_usage.cloud import Cloud
-    from maas_usage.transport import Sites
-
-    calls = usage.plan(query, asked)
-    usage.refuse_impossible_deadline(len(calls) + 1, options.deadline_s)
-    pace = Pace(options.deadline_s, timing, started)
-    with ExitStack() as stack:
-        if options.demo:
-            keys = _made_up_keys()
-            sites = stack.enter_context(_embedded_endpoint(keys, options, timing))
-        else:
-            keys = credentials.find(options.credentials_file, os.environ, redactor)
-            sites = Sites.of_region(options.region, options.endpoint)
-        cloud = Cloud(keys, redactor, sites, pace, timing, printer.tell)
-        project_id = options.project_id
-        if project_id is None and keys.project_id is not None:
-            project_id = checked_project_id(keys.project_id, "The project id in %s" % keys.source)
-        if project_id is None:
-            project_id = project.look_up(cloud, options.region, redactor)
-        answers = usage.run(cloud, pace, query, project_id, calls)
-    totals = usage.add_up(answers)
-    result = document.answer(
-        demo=options.demo,
-        query=query,
-        project_id=project_id,
-        asked=asked,
-        totals=totals,
-        warnings=document.warnings_of(query, asked, totals, keys.readable_file is not None),
-        api_calls=cloud.sends[usage.OPERATION],
-    )
-    if options.raw:
-        result["raw"] = document.raw_member(answers, redactor)
-    violations = document.violations(result)
-    if violations:
-        raise InternalError("The answer does not conform to its own schema: %s." % violations[0], _REPORT_IT)
-    return result
-
-
-# --- the embedded endpoint -------------------------------------------------------------------
-
-
-def _made_up_keys() -> Credentials:
-    def draw(alphabet: str, length: int) -> Secret:
-        return Secret("".join(secrets.choice(alphabet) for _ in range(length)))
-
-    return Credentials(
-        access_key_id=draw(string.ascii_uppercase + string.digits, 20),
-        secret_access_key=draw(string.ascii_letters + string.digits, 40),
-        security_token=None,
-        project_id=None,
-        source="the demo",
-    )
-
-
-@contextmanager
-def _embedded_endpoint(keys: Credentials, options: Options, timing: Timing) -> Iterator[Any]:
-    from maas_usage import demo
-    from maas_usage.transport import Sites
-
-    service = demo.Service(
-        access_key_id=keys.access_key_id.reveal(),
-        secret_access_key=keys.secret_access_key.reveal(),
-        region=options.region,
-        project_id=options.project_id or demo.PROJECT_ID,
-        clock=timing.now,
-    )
-    with demo.Endpoint(service) as endpoint:
-        yield Sites(iam=endpoint.url, statistics=endpoint.url)
+    if options.timezone is not None:
+        # Without zone data here, the Python that takes over looks again.
+        with suppress(ImportError):
+            window.resolve(options.expression, now_ms, zone.named(options.timezone))
 
 
 # --- how a run ends --------------------------------------------------------------------------
+
+
+def _unsound(answer: Dict[str, Any], schema: str = document.USAGE_SCHEMA) -> InternalError:
+    first = document.violations(answer, schema)[0]
+    return InternalError("The answer does not conform to its own schema: %s." % first, _REPORT_IT)
+
 
 _REPORT_IT = "This is a defect of the tool: please report it, with the command line and without keys."
 
@@ -236,34 +193,73 @@ class Printer:
         self._redactor = redactor
         self._as_json = as_json
         self._silent = False
+        self._bar: Any = None
+        self._path: Optional[str] = None
         self._lock = threading.Lock()
 
     def tell(self, line: str) -> None:
         """A line for whoever watches; never part of the answer."""
         with self._lock:
-            if not self._silent:
-                _write(sys.stderr, self._redactor.clean(line) + "\n")
+            if self._silent:
+                return
+            line = self._redactor.clean(line)
+            if self._bar is not None:
+                self._bar.console.print(line, markup=False, highlight=False)
+            else:
+                _write(sys.stderr, line + "\n")
+
+    @contextmanager
+    def progress(self, calls: int) -> Iterator[Callable[[], None]]:
+        """A bar on a terminal's stderr, nothing elsewhere; yields what to call after each call."""
+        if calls < 2 or sys.stderr is None or not sys.stderr.isatty():
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("calls"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("calls", total=calls)
+            self._bar = bar
+            try:
+                yield lambda: bar.advance(task)
+            finally:
+                self._bar = None
 
     def silence(self) -> None:
         """From now on `tell` says nothing: a thread left behind must not write while Python ends."""
         with self._lock:
             self._silent = True
 
-    def answer(self, text: str) -> None:
-        """The answer, and nothing else, to stdout."""
-        _write(sys.stdout, self._redactor.clean(text))
+    def write_to(self, path: str) -> None:
+        """The answer will go to a file. Raises UsageError now if that cannot work."""
+        refuse_unusable_place(path)
+        self._path = path
 
-    def failure(self, error: UsageStatsError) -> int:
-        """One clear line to stderr, with JSON also a document to stdout; returns the exit status."""
+    def answer(self, text: str) -> None:
+        """The answer, and nothing else, to stdout or to the file."""
+        cleaned = self._redactor.clean(text)
+        if self._path is None:
+            _write(sys.stdout, cleaned)
+        else:
+            write_whole(self._path, cleaned)
+
+    def complain(self, error: UsageStatsError) -> int:
+        """One clear line to stderr; returns the exit status."""
         if os.environ.get(DEBUG) == "1":
             self.tell("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+        self.tell("%s: %s %s" % (error.code, error.message, error.hint))
+        return int(error.exit_status)
+
+    def failure(self, error: UsageStatsError) -> int:
+        """A complaint, with JSON also a document to stdout; returns the exit status."""
         result = document.failure(error)
         if not isinstance(error, (InternalError, PackagesMissing)) and _violations(result):
             return self.failure(_internal(ValueError("error document")))
-        self.tell("%s: %s %s" % (error.code, error.message, error.hint))
-        if self._as_json:
-            self.answer(json.dumps(result) + "\n")
-        return int(error.exit_status)
+        status = self.complain(error)
+        if self._as_json:  # to stdout, whatever --output says
+            _write(sys.stdout, self._redactor.clean(json.dumps(result)) + "\n")
+        return status
 
 
 def _violations(result: Dict[str, Any]) -> List[str]:
@@ -273,6 +269,14 @@ def _violations(result: Dict[str, Any]) -> List[str]:
         return []  # usage errors need the standard library alone
 
 
+def _encodable(character: str, encoding: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _write(stream: Any, text: str) -> None:
     if stream is None:  # closed by the caller
         return
@@ -280,7 +284,10 @@ def _write(stream: Any, text: str) -> None:
         try:
             stream.write(text)
         except UnicodeEncodeError:
+            from maas_usage.render import PLAIN_FORMS
+
             encoding = stream.encoding or "ascii"
+            text = "".join(c if _encodable(c, encoding) else c.translate(PLAIN_FORMS) for c in text)
             stream.write(text.encode(encoding, errors="replace").decode(encoding))
         stream.flush()
     except OSError as error:

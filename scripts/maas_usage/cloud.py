@@ -49,6 +49,7 @@ class Cloud:
         self._transport = Transport(credentials, sites, timing)
         self._lock = threading.Lock()
         self.sends: Dict[str, int] = {}
+        self.clock_offset_s: Optional[float] = None  # the service's clock less this machine's
 
     def call(self, request: Request) -> Any:
         """The JSON value of a 200 answer, its numbers as Decimal.
@@ -91,7 +92,7 @@ class Cloud:
         if isinstance(failure.error, Throttled):
             self._pace.pause(state.upcoming_sleep, failure.error)
         self._tell(
-            "%s Trying again in %.0f s (%d of %d retries)."
+            "%s Trying again in %.1f s (%d of %d retries)."
             % (failure.error.message, state.upcoming_sleep, state.attempt_number, MOST_SENDS - 1)
         )
 
@@ -109,6 +110,9 @@ class Cloud:
             if remaining_s <= patience_s:
                 raise deadline_passed(self._pace.deadline_s) from None
             raise Transient(silence(request)) from None
+        server_time = refusals.http_date(answer.headers.get("Date"))
+        if server_time is not None:
+            self.clock_offset_s = server_time.timestamp() - self._timing.now()
         if answer.status == 200:
             return _json_answer(answer.body)
         raise self._refusal(answer)

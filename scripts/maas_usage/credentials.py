@@ -59,12 +59,25 @@ class Credentials:
     security_token: Optional[Secret]
     project_id: Optional[str]
     source: str
-    readable_file: Optional[str] = None  # a key file that other users of this machine can read
+    file_path: Optional[str] = None
 
     @property
     def masked_id(self) -> str:
         """The access key id as far as it may be shown."""
         return mask(self.access_key_id.reveal())
+
+    @property
+    def usual_shape(self) -> bool:
+        """Whether both parts are of the lengths and characters that keys usually have."""
+        usual_id = re.fullmatch(r"[A-Z0-9]{20}", self.access_key_id.reveal())
+        return bool(usual_id and re.fullmatch(r"[A-Za-z0-9]{40}", self.secret_access_key.reveal()))
+
+    @property
+    def readable_by_others(self) -> bool:
+        """Whether the keys come from a file that other users of this machine can read."""
+        if self.file_path is None or os.name != "posix":
+            return False
+        return bool(os.stat(self.file_path).st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
 def learn_environment(environ: Mapping[str, str], redactor: Redactor) -> None:
@@ -142,7 +155,9 @@ def _read(file_path: str, where: str) -> str:
     """The text of a small regular file; never waits on a pipe, never shows what it read."""
 
     def unreadable(reason: str) -> CredentialsUnreadable:
-        return CredentialsUnreadable("%s %s." % (_sentence(where), reason), VALID_FILE)
+        error = CredentialsUnreadable("%s %s." % (_sentence(where), reason), VALID_FILE)
+        error.about_file = True
+        return error
 
     try:
         # O_NONBLOCK: opening a named pipe would wait for a writer.
@@ -238,11 +253,5 @@ def _pair(
         security_token=Secret(token) if token else None,
         project_id=values.get("project_id") or None,
         source=where,
-        readable_file=file_path if file_path and _others_can_read(file_path) else None,
+        file_path=file_path,
     )
-
-
-def _others_can_read(file_path: str) -> bool:
-    if os.name != "posix":
-        return False
-    return bool(os.stat(file_path).st_mode & (stat.S_IRGRP | stat.S_IROTH))

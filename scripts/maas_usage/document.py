@@ -6,10 +6,12 @@ Pure but for reading the schema beside the code.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from maas_usage import window
 from maas_usage.errors import UsageStatsError
@@ -18,13 +20,21 @@ from maas_usage.statistics import Usage
 from maas_usage.window import Window
 
 if TYPE_CHECKING:  # a usage error needs a document, but not the packages that usage needs
-    from maas_usage.usage import Answered, Query
+    from maas_usage.usage import Answered, Group, Query
 
 SCHEMA_VERSION = "1.0"
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 USAGE_SCHEMA = "usage.schema.json"
 
 Document = Dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a guard watches: whole tokens, and errors per request as an exact ratio; None: not watched."""
+
+    tokens: Optional[Decimal] = None
+    error_rate: Optional[Decimal] = None
 
 
 def answer(
@@ -34,10 +44,13 @@ def answer(
     project_id: str,
     asked: Window,
     totals: Usage,
-    warnings: Sequence[Document],
+    rows: Sequence[Tuple[Group, Usage]],
+    previous: Optional[Tuple[Window, Optional[Usage]]],
+    limits: Limits,
+    key_file_readable: bool,
     api_calls: int,
 ) -> Document:
-    """The document of a successful query."""
+    """The document of a successful query; `previous` without a usage was not asked for."""
     return {
         "schema_version": SCHEMA_VERSION,
         "status": "ok",
@@ -52,13 +65,13 @@ def answer(
             "group_by": query.group_by,
             "compare": query.compare,
         },
-        "window": window_member(asked),
-        "totals": usage_member(totals),
-        "rows": [],
-        "previous": None,
-        "coverage": coverage_member(asked),
-        "alerts": [],
-        "warnings": list(warnings),
+        "window": _window(asked),
+        "totals": _usage(totals),
+        "rows": [_row(group, usage, asked) for group, usage in rows],
+        "previous": None if previous is None else _previous(totals, *previous),
+        "coverage": _coverage(asked),
+        "alerts": _alerts(totals, limits),
+        "warnings": _warnings(query, asked, totals, previous, key_file_readable),
         "api_calls": api_calls,
     }
 
@@ -68,8 +81,7 @@ def failure(error: UsageStatsError) -> Document:
     return {"schema_version": SCHEMA_VERSION, "status": "error", "error": error.as_member()}
 
 
-def usage_member(usage: Usage) -> Document:
-    """A USAGE of the contract: whole tokens, calls, and the ratio of errors."""
+def _usage(usage: Usage) -> Document:
     return {
         "total_tokens": usage.total_tokens,
         "prompt_tokens": usage.prompt_tokens,
@@ -82,8 +94,7 @@ def usage_member(usage: Usage) -> Document:
     }
 
 
-def window_member(asked: Window) -> Document:
-    """A window of the contract, in RFC 3339 and in Unix milliseconds."""
+def _window(asked: Window) -> Document:
     return {
         "expression": asked.expression,
         "start": window.rfc3339(asked.start_ms, asked.zone),
@@ -95,8 +106,7 @@ def window_member(asked: Window) -> Document:
     }
 
 
-def coverage_member(asked: Window) -> Document:
-    """Since when the answer can be trusted, and since when it may still grow."""
+def _coverage(asked: Window) -> Document:
     kept_since = window.retained_since(asked.now_ms)
     provisional = window.provisional_since(asked)
     return {
@@ -106,8 +116,74 @@ def coverage_member(asked: Window) -> Document:
     }
 
 
-def warnings_of(query: Query, asked: Window, totals: Usage, key_file_readable: bool) -> List[Document]:
-    """What the reader of the answer must know besides its figures."""
+def _row(group: Group, usage: Usage, asked: Window) -> Document:
+    row: Document = {"group": group.label, "usage": _usage(usage)}
+    if group.bucket is not None:
+        row["start"] = window.rfc3339(group.start_ms, asked.zone)
+        row["end"] = window.rfc3339(group.end_ms, asked.zone)
+        row["partial"] = group.bucket.partial
+    return row
+
+
+def _previous(totals: Usage, before: Window, usage: Optional[Usage]) -> Document:
+    return {
+        "window": _window(before),
+        "totals": None if usage is None else _usage(usage),
+        "coverage": _coverage(before),
+        "change": None if usage is None else _change(totals, usage),
+    }
+
+
+def _change(now: Usage, before: Usage) -> Document:
+    """Each figure's absolute change and its ratio to before; None where it cannot be said."""
+    pairs: Dict[str, Tuple[Optional[Fraction], Optional[Fraction]]] = {
+        name: (_fraction(figure), _fraction(_usage(before)[name])) for name, figure in _usage(now).items()
+    }
+    pairs["error_rate"] = (_exact_error_rate(now), _exact_error_rate(before))
+    change = {}
+    for name, (figure, figure_before) in pairs.items():
+        difference = None if figure is None or figure_before is None else figure - figure_before
+        ratio = None if difference is None or not figure_before else float(difference / figure_before)
+        change[name] = {"absolute": _number(difference), "ratio": ratio}
+    return change
+
+
+def _fraction(figure: Any) -> Optional[Fraction]:
+    return None if figure is None else Fraction(figure)
+
+
+def _exact_error_rate(usage: Usage) -> Optional[Fraction]:
+    return Fraction(usage.errors, usage.requests) if usage.requests else None
+
+
+def _number(exact: Optional[Fraction]) -> Any:
+    if exact is None:
+        return None
+    return int(exact) if exact.denominator == 1 else float(exact)
+
+
+def _alerts(totals: Usage, limits: Limits) -> List[Document]:
+    """The guards that were crossed: a figure beyond its limit, compared exactly."""
+    rate = _exact_error_rate(totals)
+    alerts: List[Document] = []
+    if limits.tokens is not None and totals.total_tokens > limits.tokens:
+        alerts.append(
+            {"metric": "total_tokens", "limit": _number(Fraction(limits.tokens)), "actual": totals.total_tokens}
+        )
+    if limits.error_rate is not None and rate is not None and rate > Fraction(limits.error_rate):
+        alerts.append(
+            {"metric": "error_rate", "limit": _number(Fraction(limits.error_rate)), "actual": totals.error_rate}
+        )
+    return alerts
+
+
+def _warnings(
+    query: Query,
+    asked: Window,
+    totals: Usage,
+    previous: Optional[Tuple[Window, Optional[Usage]]],
+    key_file_readable: bool,
+) -> List[Document]:
     kept_since = window.retained_since(asked.now_ms)
     found = []
 
@@ -127,6 +203,18 @@ def warnings_of(query: Query, asked: Window, totals: Usage, key_file_readable: b
             "beyond_retention",
             "The service guarantees 30 days only: what lies before %s may be missing from these"
             " figures." % window.rfc3339(kept_since, asked.zone),
+        )
+    if previous is not None and previous[1] is None:
+        warn(
+            "comparison_beyond_retention",
+            "The window to compare with begins on %s, before what the service guarantees to keep: it"
+            " was not asked for." % window.rfc3339(previous[0].start_ms, asked.zone),
+        )
+    elif previous is not None and asked.includes_now:
+        warn(
+            "recent_data_lags",
+            "This window reaches up to now, where calls can take two hours to show; the window before"
+            " is settled. A decrease may be smaller than it looks.",
         )
     if len(query.service_types) > 1:
         warn(
@@ -189,8 +277,13 @@ def _plain(value: Any) -> Any:
 @lru_cache(maxsize=None)
 def _validator(schema_name: str) -> Any:
     from jsonschema import Draft202012Validator
+    from referencing import Registry, Resource
 
-    return Draft202012Validator(json.loads((ASSETS / schema_name).read_text(encoding="utf-8")))
+    schemas = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in ASSETS.glob("*.schema.json")}
+    registry: Any = Registry().with_resources(
+        (schema["$id"], Resource.from_contents(schema)) for schema in schemas.values()
+    )
+    return Draft202012Validator(schemas[schema_name], registry=registry)
 
 
 def violations(document: Any, schema_name: str = USAGE_SCHEMA) -> List[str]:

@@ -136,6 +136,7 @@ class CredentialsUnreadable(UsageStatsError):
 
     code = "credentials_unreadable"
     exit_status = ExitStatus.CREDENTIALS
+    about_file = False  # rather than about what stands in it
 
 
 class CredentialsInArgument(UsageStatsError):

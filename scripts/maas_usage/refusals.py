@@ -97,7 +97,7 @@ def error_of(
         return _make(
             PermissionDenied,
             refusal,
-            "The keys are accepted, but they may not do this.",
+            "The keys are accepted, but they may not do this",
             "This IAM user may not use the region: ask the account's administrator."
             if number == "0802"
             else "Grant modelarts:monitoring:get and modelarts:service:get in this project (and"
@@ -110,7 +110,7 @@ def error_of(
         return _make(
             Throttled,
             refusal,
-            "The service asks to slow down.",
+            "The service asks to slow down",
             "Wait %d s, then run the same command again. Other tools of the same user count too."
             % (retry_after_s or 60),
             retry_after_s=retry_after_s or 60,
@@ -119,35 +119,35 @@ def error_of(
         return _make(
             ServiceFailure,
             refusal,
-            "The service failed.",
+            "The service failed",
             "Run the same command again in a few minutes.",
         )
     if status >= 400:
         return _make(
             BadRequest,
             refusal,
-            "The service does not accept the request.",
+            "The service does not accept the request",
             "See what it names, and compare with --help. In ap-southeast-1 the documentation lists"
             " no custom endpoints: leave service type 4 out there.",
         )
     return _make(
         UnexpectedAnswer,
         refusal,
-        "Redirects are refused." if status >= 300 else "That is no answer to this question.",
+        "Redirects are refused" if status >= 300 else "That is no answer to this question",
         "Check --endpoint and any proxy in between: the service itself answers with 200.",
     )
 
 
 def region_unsupported(refusal: Optional[Refusal], host: str = "") -> RegionUnsupported:
     """The error of a region, or a host, without MaaS statistics."""
-    what = "The host %s does not exist." % host if host else "This host has no MaaS statistics."
+    what = "The host %s does not exist" % host if host else "This host has no MaaS statistics"
     hint = "MaaS statistics are known in %s (the default) and %s: check --region%s." % (
         SUPPORTED_REGIONS[0],
         SUPPORTED_REGIONS[1],
         ", HW_REGION_NAME and --endpoint",
     )
     if refusal is None:
-        return RegionUnsupported(what, hint)
+        return RegionUnsupported(what + ".", hint)
     return _make(RegionUnsupported, refusal, what, hint)  # type: ignore[return-value]
 
 
@@ -164,7 +164,7 @@ def _unauthorized(refusal: Refusal, now: float, key: str) -> UsageStatsError:
         return _make(
             ClockSkew,
             refusal,
-            "This machine's clock %s, so the signature does not hold." % by,
+            "This machine's clock %s, so the signature does not hold" % by,
             "Set the clock (for example: timedatectl set-ntp true), then run it again.",
             quote=False,
         )
@@ -172,7 +172,7 @@ def _unauthorized(refusal: Refusal, now: float, key: str) -> UsageStatsError:
         return _make(
             CredentialsLocked,
             refusal,
-            "The %s is locked after too many rejected signatures." % key,
+            "The %s is locked after too many rejected signatures" % key,
             "Check the secret access key first, wait 5 minutes, then run it once.",
             retry_after_s=LOCK_S,
             quote=False,
@@ -184,7 +184,7 @@ def _unauthorized(refusal: Refusal, now: float, key: str) -> UsageStatsError:
     return _make(
         CredentialsRejected,
         refusal,
-        "The %s %s." % (key, cause),
+        "The %s %s" % (key, cause),
         hint + " Do not run it again before that: five rejected signatures in a row lock the key.",
         quote=False,
     )
@@ -227,10 +227,10 @@ def _make(
     retry_after_s: Optional[int] = None,
     quote: bool = True,
 ) -> UsageStatsError:
-    told = " It says: %s" % refusal.text if quote and refusal.text else ""
+    told = ": %s" % refusal.text if quote and refusal.text else ""
     code = ", %s" % refusal.api_code if refusal.api_code else ""
     error: UsageStatsError = kind(
-        "%s%s (HTTP %d%s)" % (message, told, refusal.http_status, code),
+        "%s (HTTP %d%s)%s." % (message, refusal.http_status, code, told.rstrip(".")),
         hint,
         http_status=refusal.http_status,
         api_code=refusal.api_code,

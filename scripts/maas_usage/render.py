@@ -1,150 +1,355 @@
-"""A document of the contract as text for people. Pure: it knows the document, not the network."""
+"""A document of the contract as text: table, Markdown, CSV. Pure: it knows the document alone."""
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from datetime import datetime, timedelta
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from maas_usage.words import approximately, say, warning
 
 WIDTH = 80
-DEMO_MARK = "DEMO DATA: invented figures, not your account."
+LONGEST_BAR = 16
+# For consoles that cannot encode these.
+PLAIN_FORMS = str.maketrans({"█": "#", "▏": "|", "◄": "<", "…": "...", "→": "->", "（": "(", "）": ")"})
 
-_TYPE_NAMES = {1: "my services", 2: "preset services", 4: "custom endpoints"}
 _FIGURES = (
-    ("Total tokens", "total_tokens"),
-    ("Prompt tokens", "prompt_tokens"),
-    ("Completion tokens", "completion_tokens"),
-    ("Requests", "requests"),
-    ("Errors", "errors"),
-    ("Error rate", "error_rate"),
-    ("Batch tasks", "batch_tasks"),
-    ("Batch inferences", "batch_inferences"),
+    "total_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+    "requests",
+    "errors",
+    "error_rate",
+    "batch_tasks",
+    "batch_inferences",
 )
+Document = Dict[str, Any]
 
 
-def table(document: Dict[str, Any]) -> str:
-    """The answer for a person at a terminal, 80 columns wide, without colour."""
-    parts = [_heading(document), _figures(document), _foot(document)]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def json_line(document: Dict[str, Any], pretty: bool) -> str:
+def json_text(document: Document, pretty: bool) -> str:
     """The document as JSON in ASCII, so that every console and pipe can carry it."""
     return json.dumps(document, indent=2 if pretty else None) + "\n"
 
 
-def _heading(document: Dict[str, Any]) -> str:
-    query, asked = document["query"], document["window"]
-    lines = [DEMO_MARK] if document["source"] == "demo" else []
-    lines.append(_in_one_sentence(document))
-    lines.append(
-        "%s: %s to %s, %s" % (asked["expression"], _clock(asked["start"]), _clock_end(asked), asked["timezone"])
+def csv_text(document: Document) -> str:
+    """RFC 4180: a header, then a line per row, or one line `total` where there are none."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(("source", "group", "start", "end", "partial", *_FIGURES))
+    asked = document["window"]
+    total = {"group": "total", "usage": document["totals"], "start": asked["start"], "end": asked["end"]}
+    for row in document["rows"] or [total]:
+        figures = ["" if row["usage"][name] is None else row["usage"][name] for name in _FIGURES]
+        start, end = row.get("start", asked["start"]), row.get("end", asked["end"])
+        partial = "true" if row.get("partial") else "false"
+        writer.writerow((document["source"], _harmless(row["group"]), start, end, partial, *figures))
+    return out.getvalue()
+
+
+def _harmless(label: str) -> str:
+    """A label that no spreadsheet takes for a formula."""
+    return "'" + label if label.startswith(("-", "=", "+", "@")) else label
+
+
+# --- table -----------------------------------------------------------------------------------
+
+
+def table(document: Document, lang: str, colour: bool = False) -> str:
+    """The answer for a person at a terminal, 80 columns wide."""
+    console = Console(
+        file=io.StringIO(),
+        width=WIDTH,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        legacy_windows=False,
+        _environ={},  # what the terminal can do was decided by the caller
     )
-    types = " + ".join("%s (%d)" % (_TYPE_NAMES[t], t) for t in query["service_types"])
-    lines.append("%s, %s, %s" % (types, query["infer_type"], query["region"]))
-    if query["api_keys"] is not None:
-        labels = ", ".join(label or '"" (online experience)' for label in query["api_keys"])
-        lines.append("only calls made with: %s" % labels)
-    return "\n".join(_wrap(line) for line in lines)
+    if document["source"] == "demo":
+        _line(console, say(lang, "demo"), "yellow")
+    _line(console, _in_one_sentence(document, lang), "bold")
+    for line in _scope(document, lang):
+        _line(console, line)
+    console.print()
+    console.print(_rows(document, lang) if document["rows"] else _figures(document, lang))
+    console.print()
+    for line in _said_of_rows(document, lang):
+        _line(console, line)
+    for line in _comparison(document, lang):
+        _line(console, line)
+    for line in _alerts(document, lang):
+        _line(console, line, "bold red")
+    for line in _notes(document, lang):
+        _line(console, say(lang, "note", text=line))
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.rstrip().splitlines()) + "\n"
 
 
-def _in_one_sentence(document: Dict[str, Any]) -> str:
-    tokens = document["totals"]["total_tokens"]
-    if document["window"]["end_ms"] <= _ms(document["coverage"]["retained_since"]):
-        return "No figure: the service does not keep this window any more."
-    at_least = "" if document["coverage"]["complete"] else "At least "
-    return "%s%s tokens%s" % (at_least, _grouped(tokens), _about(tokens))
+def _line(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(text, style=style), soft_wrap=False)
 
 
-def _about(tokens: int) -> str:
-    for size, name in ((10**12, "trillion"), (10**9, "billion"), (10**6, "million")):
-        if tokens >= size:
-            return " (about %.3g %s)" % (tokens / size, name) if tokens < 1000 * size else ""
-    return ""
-
-
-def _figures(document: Dict[str, Any]) -> str:
-    grid = Table.grid(padding=(0, 3))
+def _figures(document: Document, lang: str) -> Table:
+    grid = Table.grid(padding=(0, 3, 0, 0), pad_edge=True)
     grid.add_column()
     grid.add_column(justify="right")
-    batch = document["query"]["infer_type"] == "batch"
-    for name, member in _FIGURES:
-        if batch or not member.startswith("batch"):
-            grid.add_row(name, _figure(member, document["totals"][member]))
-    return _text(grid, indent="  ")
+    for name, value in _shown_totals(document):
+        grid.add_row("  " + say(lang, name), _figure(name, value))
+    return grid
 
 
-def _figure(member: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    return "%.2f%%" % (value * 100) if member == "error_rate" else _grouped(value)
-
-
-def _foot(document: Dict[str, Any]) -> str:
-    totals, coverage = document["totals"], document["coverage"]
-    notes = [warning["message"] for warning in document["warnings"]]
-    if totals["prompt_tokens"] + totals["completion_tokens"] != totals["total_tokens"]:
-        notes.append("The total is the service's own; prompt and completion need not add up to it.")
-    if coverage["provisional_since"] is not None:
-        notes.append(
-            "What came after %s may still grow: calls can take two hours to show."
-            % _clock(coverage["provisional_since"])
+def _rows(document: Document, lang: str) -> Table:
+    rows = document["rows"]
+    worst = _worst(rows)
+    most = max(row["usage"]["total_tokens"] for row in rows)
+    cells = [
+        (
+            _group(row, document, lang) + ("*" if row.get("partial") else ""),
+            _grouped(row["usage"]["total_tokens"]),
+            _grouped(row["usage"]["requests"]),
+            _grouped(row["usage"]["errors"]),
+            _figure("error_rate", row["usage"]["error_rate"]) + (" ◄" if row is worst else "  "),
         )
-    return "\n".join(_wrap("Note: %s" % note) for note in notes)
+        for row in rows
+    ]
+    totals = document["totals"]
+    cells.append(
+        (
+            say(lang, "total"),
+            _grouped(totals["total_tokens"]),
+            _grouped(totals["requests"]),
+            _grouped(totals["errors"]),
+            _figure("error_rate", totals["error_rate"]) + "  ",
+        )
+    )
+    headings = tuple(
+        say(lang, name) for name in (document["query"]["group_by"], "tokens", "requests", "errors", "error_rate")
+    )
+    widths = [max(cell_len(line[i]) for line in [headings, *cells]) for i in range(len(headings))]
+    bar_width = max(1, min(LONGEST_BAR, WIDTH - sum(widths) - 2 * len(headings) - len(say(lang, "worst")) - 3))
+    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="", show_edge=False)
+    for number, heading in enumerate(headings):
+        grid.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
+        if number == 1:
+            grid.add_column("", no_wrap=True, width=bar_width)
+    grid.add_column("", no_wrap=True)
+    for line, row in zip(cells, [*rows, None]):
+        bar = "" if row is None else _bar(row["usage"]["total_tokens"], most, bar_width)
+        is_worst = row is not None and row is worst
+        mark = say(lang, "worst") if is_worst else ""
+        style = "red" if is_worst else "bold" if row is None else ""
+        grid.add_row(*line[:2], bar, *line[2:], mark, style=style)
+    return grid
 
 
-def raw(document: Dict[str, Any]) -> str:
+def _bar(tokens: int, most: int, width: int) -> str:
+    cells = round(width * tokens / most) if most else 0
+    return "█" * cells or ("▏" if tokens else "")
+
+
+# --- Markdown --------------------------------------------------------------------------------
+
+
+def markdown(document: Document, lang: str) -> str:
+    """The answer ready to paste: figure first, then table, window, coverage and warnings."""
+    lines = ["**%s**" % _in_one_sentence(document, lang), ""]
+    if document["source"] == "demo":
+        lines = ["> **%s**" % say(lang, "demo"), "", *lines]
+    if document["rows"]:
+        lines += _markdown_rows(document, lang)
+    else:
+        lines += ["| %s | %s |" % (say(lang, "figure"), say(lang, "value")), "| --- | ---: |"]
+        lines += ["| %s | %s |" % (say(lang, n), _figure(n, v)) for n, v in _shown_totals(document)]
+    lines.append("")
+    details = [*_scope(document, lang), *_said_of_rows(document, lang), *_comparison(document, lang)]
+    details += ["**%s**" % line for line in _alerts(document, lang)]
+    details += [say(lang, "note", text=line) for line in _notes(document, lang)]
+    lines += ["- %s" % _markdown_safe(line.strip()) for line in details]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_rows(document: Document, lang: str) -> List[str]:
+    names = ("total_tokens", "prompt_tokens", "completion_tokens", "requests", "errors", "error_rate")
+    headings = [say(lang, document["query"]["group_by"]), *(say(lang, name) for name in names)]
+    lines = ["| %s |" % " | ".join(headings), "| --- |" + " ---: |" * len(names)]
+    worst = _worst(document["rows"])
+    total = {"group": None, "usage": document["totals"]}
+    for row in [*document["rows"], total]:
+        group = say(lang, "total") if row["group"] is None else _group(row, document, lang)
+        group = _markdown_safe(group) + (r"\*" if row.get("partial") else "")
+        figures = [_figure(name, row["usage"][name]) for name in names]
+        if row is worst:
+            figures[-1] = "**%s** (%s)" % (figures[-1], say(lang, "worst"))
+        lines.append("| %s |" % " | ".join([group, *figures]))
+    return lines
+
+
+def _markdown_safe(text: str) -> str:
+    """Labels may hold `_` and lines may begin with `*`, which would read as emphasis."""
+    return text.replace("_", r"\_") if not text.startswith("*") else r"\%s" % text
+
+
+# --- what both say ---------------------------------------------------------------------------
+
+
+def _in_one_sentence(document: Document, lang: str) -> str:
+    coverage, tokens = document["coverage"], document["totals"]["total_tokens"]
+    if document["window"]["end_ms"] <= _moment(coverage["retained_since"]).timestamp() * 1000:
+        return say(lang, "no_figure")
+    size = approximately(lang, tokens)
+    about = say(lang, "about", size=size) if size else ""
+    said = say(lang, "tokens_said", figure=_grouped(tokens), about=about)
+    return said if coverage["complete"] else say(lang, "at_least", said=said)
+
+
+def _scope(document: Document, lang: str) -> Iterator[str]:
+    query, asked = document["query"], document["window"]
+    yield say(
+        lang,
+        "window",
+        expression=asked["expression"],
+        start=_clock(asked["start"]),
+        end=_end(asked, lang),
+        zone=asked["timezone"],
+    )
+    types = " + ".join(say(lang, "type_%d" % number) for number in query["service_types"])
+    yield say(lang, "scope", types=types, infer=say(lang, query["infer_type"]), region=query["region"])
+    if query["api_keys"] is not None:
+        labels = ", ".join(label or say(lang, "console") for label in query["api_keys"])
+        yield say(lang, "labels", labels=labels)
+
+
+def _said_of_rows(document: Document, lang: str) -> Iterator[str]:
+    worst = _worst(document["rows"])
+    if any(row.get("partial") for row in document["rows"]):
+        yield say(lang, "partial")
+    if worst is not None:
+        usage = worst["usage"]
+        yield say(
+            lang,
+            "worst_said",
+            group=_group(worst, document, lang),
+            rate=_figure("error_rate", usage["error_rate"]),
+            errors=_grouped(usage["errors"]),
+            requests=_grouped(usage["requests"]),
+        )
+
+
+def _comparison(document: Document, lang: str) -> Iterator[str]:
+    previous = document["previous"]
+    if previous is None:
+        return
+    span = {"start": _clock(previous["window"]["start"]), "end": _end(previous["window"], lang)}
+    if previous["totals"] is None:
+        yield say(lang, "not_compared", **span)
+        return
+    yield say(lang, "compared", **span)
+    for name in ("total_tokens", "requests", "errors", "error_rate"):
+        yield "  " + _change(name, document["totals"][name], previous["totals"][name], previous["change"][name], lang)
+
+
+def _change(name: str, now: Any, before: Any, change: Dict[str, Any], lang: str) -> str:
+    values = {"name": say(lang, name), "figure": _figure(name, now), "before": _figure(name, before)}
+    if name == "error_rate":
+        return say(lang, "rate_change", **values)
+    if not change["absolute"]:
+        return say(lang, "same", **values)
+    if change["ratio"] is None:
+        return say(lang, "from_none", **values)
+    return say(
+        lang, "more" if change["absolute"] > 0 else "fewer", ratio="%.1f%%" % abs(change["ratio"] * 100), **values
+    )
+
+
+def _alerts(document: Document, lang: str) -> Iterator[str]:
+    for alert in document["alerts"]:
+        name = alert["metric"]
+        yield say(
+            lang,
+            "alert",
+            name=say(lang, name),
+            actual=_figure(name, alert["actual"]),
+            limit=_figure(name, alert["limit"]),
+        )
+
+
+def _notes(document: Document, lang: str) -> Iterator[str]:
+    totals, coverage = document["totals"], document["coverage"]
+    for member in document["warnings"]:
+        yield warning(lang, member, _clock(coverage["retained_since"]))
+    if totals["prompt_tokens"] + totals["completion_tokens"] != totals["total_tokens"]:
+        yield say(lang, "not_the_sum")
+    if coverage["provisional_since"] is not None:
+        yield say(lang, "provisional", time=_clock(coverage["provisional_since"]))
+
+
+def raw(document: Document, lang: str) -> str:
     """The service's own answers, one line a call, to stand below a table."""
-    lines = ["The service's own answers, one per call:"]
-    lines += [json.dumps(item) for item in document["raw"]]
+    lines = [say(lang, "raw"), *(json.dumps(item) for item in document["raw"])]
     return "\n" + "\n".join(lines) + "\n"
 
 
 # --- pieces ----------------------------------------------------------------------------------
 
 
-def _grouped(number: int) -> str:
+def _shown_totals(document: Document) -> Iterator[Tuple[str, Any]]:
+    for name in _FIGURES:
+        if document["query"]["infer_type"] == "batch" or not name.startswith("batch"):
+            yield name, document["totals"][name]
+
+
+def _worst(rows: List[Document]) -> Optional[Document]:
+    """The row with the highest error rate, if there is more than one row and any error at all."""
+    candidates = [row for row in rows if row["usage"]["error_rate"]]
+    if len(rows) < 2 or not candidates:
+        return None
+    return max(candidates, key=lambda row: row["usage"]["error_rate"])
+
+
+def _group(row: Document, document: Document, lang: str) -> str:
+    group: str = row["group"]
+    by = document["query"]["group_by"]
+    if by == "day":
+        weekdays = say(lang, "weekdays").split()
+        return "%s %s" % (group, weekdays[_moment(row["start"]).weekday()])
+    if by == "hour":
+        # With the offset, since the hour at which clocks go back comes twice.
+        return _moment(group).strftime("%m-%d %H:%M") + group[-6:]
+    if by == "service-type":
+        return say(lang, "type_%d" % {"my": 1, "preset": 2, "custom": 4}[group])
+    return group or say(lang, "console")
+
+
+def _grouped(number: Any) -> str:
     return f"{number:,}"
 
 
+def _figure(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    return "%.2f%%" % (value * 100) if name == "error_rate" else _grouped(value)
+
+
+def _moment(instant: str) -> datetime:
+    return datetime.fromisoformat(instant)
+
+
 def _clock(instant: str) -> str:
-    moment = datetime.fromisoformat(instant)
-    seconds = "%H:%M" if moment.second == 0 else "%H:%M:%S"
-    return moment.strftime("%Y-%m-%d " + seconds)
+    moment = _moment(instant)
+    return moment.strftime("%Y-%m-%d %H:%M" if moment.second == 0 else "%Y-%m-%d %H:%M:%S")
 
 
-def _clock_end(asked: Dict[str, Any]) -> str:
+def _end(asked: Document, lang: str) -> str:
     """The end as people say it: midnight is the end of the day before, now is now."""
-    end = datetime.fromisoformat(asked["end"])
+    end = _moment(asked["end"])
     if asked["includes_now"]:
-        return "now (%s)" % _clock(asked["end"])
+        return say(lang, "now", time=_clock(asked["end"]))
     if (end.hour, end.minute, end.second, end.microsecond) == (0, 0, 0, 0):
-        return "the end of %s" % (end.date() - timedelta(days=1)).isoformat()
+        return say(lang, "end_of", day=(end.date() - timedelta(days=1)).isoformat())
     return _clock(asked["end"])
-
-
-def _ms(instant: str) -> int:
-    return round(datetime.fromisoformat(instant).timestamp() * 1000)
-
-
-def _wrap(line: str) -> str:
-    console = _console()
-    return "\n".join(
-        str(part).rstrip()
-        for part in console.render_str(line, markup=False, highlight=False, emoji=False).wrap(console, WIDTH)
-    )
-
-
-def _text(renderable: Any, indent: str) -> str:
-    console = _console()
-    console.print(renderable)
-    lines: List[str] = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    return "\n".join((indent + line).rstrip() for line in lines)
-
-
-def _console() -> Console:
-    return Console(file=io.StringIO(), width=WIDTH - 2, color_system=None, legacy_windows=False)

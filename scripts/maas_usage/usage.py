@@ -13,7 +13,7 @@ from maas_usage.errors import BadRequest, UsageError, UsageStatsError
 from maas_usage.pace import Pace, shortest_run_s
 from maas_usage.statistics import Usage
 from maas_usage.transport import Request
-from maas_usage.window import Segment, Window
+from maas_usage.window import Bucket, Segment, Window
 
 OPERATION = statistics.OPERATION
 SIDE_BY_SIDE = 8
@@ -33,39 +33,75 @@ class Query:
 
 
 @dataclass(frozen=True)
-class PlannedCall:
-    """One call to make: a stretch of at most 30 days, one service type, and the row it counts for."""
+class Group:
+    """What one row of the answer counts: a stretch of time, service types and labels.
 
-    row: int
+    `bucket` is there where the rows are days or hours.
+    """
+
+    label: str
+    start_ms: int
+    end_ms: int
+    service_types: Tuple[int, ...]
+    api_keys: Optional[Tuple[str, ...]]
+    bucket: Optional[Bucket] = None
+
+
+@dataclass(frozen=True)
+class PlannedCall:
+    """One call to make for a group: a stretch of at most 30 days and one service type."""
+
+    group: Group
     segment: Segment
     service_type: int
-    api_keys: Optional[Tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A planned call, its request and the service's own answer; `usage` is None where it is no longer kept."""
+    """A planned call, its request, the service's own answer, and the usage that it states."""
 
     planned: PlannedCall
     request: Dict[str, Any]
     http_status: int
     answer: Any
-    usage: Optional[Usage]
+    usage: Usage
 
 
-def plan(query: Query, asked: Window) -> List[PlannedCall]:
-    """The calls whose answers, added up, are the usage of the window."""
-    kept_since = window.retained_since(asked.now_ms)
+def whole(query: Query, asked: Window) -> List[Group]:
+    """The groups that a total needs: one, or one per label where labels are counted one by one."""
+    if query.group_by == "api-key":
+        return groups(query, asked)
+    return [Group(asked.expression, asked.start_ms, asked.end_ms, query.service_types, query.api_keys)]
+
+
+def groups(query: Query, asked: Window) -> List[Group]:
+    """The rows that `--by` asks for, in their order and without gaps; one for all without it."""
+    types, labels = query.service_types, query.api_keys
+    if query.group_by in ("day", "hour"):
+        buckets = window.days(asked) if query.group_by == "day" else window.hours(asked)
+        return [Group(b.label, b.start_ms, b.end_ms, types, labels, b) for b in buckets]
+    start_ms, end_ms = asked.start_ms, asked.end_ms
+    if query.group_by == "service-type":
+        return [Group(statistics.SERVICE_TYPE_NAMES[one], start_ms, end_ms, (one,), labels) for one in types]
+    if query.group_by == "api-key":
+        return [Group(label, start_ms, end_ms, types, (label,)) for label in labels or ()]
+    return whole(query, asked)
+
+
+def plan(rows: Sequence[Group], now_ms: int) -> List[PlannedCall]:
+    """The calls whose answers, added up, are the usage of the groups."""
+    kept_since = window.retained_since(now_ms)
     return [
-        PlannedCall(0, segment, service_type, query.api_keys)
-        for segment in window.segments(asked.start_ms, asked.end_ms, kept_since)
-        for service_type in query.service_types
+        PlannedCall(group, segment, service_type)
+        for group in rows
+        for segment in window.segments(group.start_ms, group.end_ms, kept_since)
+        for service_type in group.service_types
     ]
 
 
-def refuse_impossible_deadline(calls: int, deadline_s: float) -> None:
+def refuse_impossible_deadline(calls: int, look_ups: int, deadline_s: float) -> None:
     """Raises UsageError where so many calls cannot all start by the deadline at the permitted rate."""
-    needed_s = shortest_run_s(calls)
+    needed_s = shortest_run_s(calls + look_ups)
     if needed_s >= deadline_s:
         raise UsageError(
             "%d calls at the permitted rate need more than %.0f s; the deadline is %g s."
@@ -74,8 +110,15 @@ def refuse_impossible_deadline(calls: int, deadline_s: float) -> None:
         )
 
 
-def run(cloud: Cloud, pace: Pace, query: Query, project_id: str, calls: Sequence[PlannedCall]) -> List[Answered]:
-    """The answers to all planned calls, in their order.
+def run(
+    cloud: Cloud,
+    pace: Pace,
+    query: Query,
+    project_id: str,
+    calls: Sequence[PlannedCall],
+    answered: Callable[[], None] = lambda: None,
+) -> List[Answered]:
+    """The answers to all planned calls, in their order; `answered` is called after each.
 
     The first call goes alone, so that a wrong key is rejected once and not eight times. One call
     that fails, fails the query: its error is raised and no further call starts.
@@ -85,7 +128,8 @@ def run(cloud: Cloud, pace: Pace, query: Query, project_id: str, calls: Sequence
         return _ask(cloud, query, project_id, planned)
 
     first = [ask(planned) for planned in calls[:1]]
-    return first + _side_by_side(ask, calls[1:], pace)
+    answered()
+    return first + _side_by_side(ask, calls[1:], pace, answered)
 
 
 def _ask(cloud: Cloud, query: Query, project_id: str, planned: PlannedCall) -> Answered:
@@ -95,7 +139,7 @@ def _ask(cloud: Cloud, query: Query, project_id: str, planned: PlannedCall) -> A
         end_ms=planned.segment.end_ms,
         infer_type=query.infer_type,
         timezone=query.timezone,
-        api_keys=planned.api_keys,
+        api_keys=planned.group.api_keys,
     )
     request = Request(
         statistics.OPERATION,
@@ -107,14 +151,17 @@ def _ask(cloud: Cloud, query: Query, project_id: str, planned: PlannedCall) -> A
     try:
         answer = cloud.call(request)
     except BadRequest as error:
-        # What the service answers for a time it no longer keeps is unknown: zeros, or this.
+        # What the service answers for a time it no longer keeps is unknown: zeros, or this. Either
+        # way the answer's coverage says that these are not zeros of the user's.
         if error.http_status == 400 and planned.segment.expired:
-            return Answered(planned, body, 400, error.answer, None)
+            return Answered(planned, body, 400, error.answer, Usage(batch_tasks=0, batch_inferences=0))
         raise
     return Answered(planned, body, 200, answer, statistics.usage_of(answer))
 
 
-def _side_by_side(ask: Callable[[PlannedCall], Answered], calls: Sequence[PlannedCall], pace: Pace) -> List[Answered]:
+def _side_by_side(
+    ask: Callable[[PlannedCall], Answered], calls: Sequence[PlannedCall], pace: Pace, answered: Callable[[], None]
+) -> List[Answered]:
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     done: queue.SimpleQueue[Tuple[int, Any]] = queue.SimpleQueue()
     for index in range(len(calls)):
@@ -143,9 +190,14 @@ def _side_by_side(ask: Callable[[PlannedCall], Answered], calls: Sequence[Planne
                 pace.stop(outcome)
             raise outcome
         answers[index] = outcome
+        answered()
     return [answers[index] for index in range(len(calls))]
 
 
-def add_up(answers: Sequence[Answered]) -> Usage:
-    """The usage of all answers; what is no longer kept adds nothing, and coverage says so."""
-    return statistics.add_up(answer.usage for answer in answers if answer.usage is not None)
+def add_up(rows: Sequence[Group], answers: Sequence[Answered]) -> List[Usage]:
+    """The usage of each group, exactly."""
+    parts: Dict[Group, List[Usage]] = {group: [] for group in rows}
+    for one in answers:
+        if one.planned.group in parts:
+            parts[one.planned.group].append(one.usage)
+    return [statistics.add_up(parts[group]) for group in rows]

@@ -270,6 +270,53 @@ def _usage(message: str) -> UsageError:
     return UsageError(message, VALID_FORMS)
 
 
+# --- the window before -----------------------------------------------------------------------
+
+
+def previous(expression: Expression, asked: Window) -> Window:
+    """The window that a comparison sets beside this one.
+
+    Calendar periods: the one before, as much of it as has passed of this one, to the same
+    wall-clock moment and never past its end. Whole dates: as many whole dates. All else: the same
+    elapsed time just before. Raises UsageError where a change of clocks leaves nothing of it.
+    """
+    if isinstance(expression, Calendar):
+        start_ms, end_ms = _period_before(expression.words, asked)
+    elif isinstance(expression, Span) and _ends_with_a_whole_date(expression, asked):
+        first, last = local_date(asked.start_ms, asked.zone), local_date(asked.end_ms - 1, asked.zone)
+        count = (last - first) + timedelta(days=1)
+        start_ms, end_ms = start_of_day(first - count, asked.zone), asked.start_ms
+    else:
+        start_ms, end_ms = 2 * asked.start_ms - asked.end_ms, asked.start_ms
+    if end_ms <= start_ms:
+        raise _usage("There is nothing to compare %s with yet." % asked.expression)
+    return Window("before %s" % asked.expression, start_ms, end_ms, asked.zone, asked.now_ms)
+
+
+def _ends_with_a_whole_date(expression: Span, asked: Window) -> bool:
+    dates = not isinstance(expression.start, datetime) and not isinstance(expression.end, datetime)
+    return dates and expression.end is not None and asked.end_ms == _instant(expression.end, asked.zone, end=True)
+
+
+def _period_before(name: str, asked: Window) -> Tuple[int, int]:
+    zone = asked.zone
+    first = local_date(asked.start_ms, zone)
+    unit = name.split("-")[-1]
+    if unit == "week":
+        first_before = first - timedelta(days=7)
+    elif unit == "month":
+        first_before = (first - timedelta(days=1)).replace(day=1)
+    else:
+        first_before = first - timedelta(days=1)
+    if not asked.includes_now:
+        return start_of_day(first_before, zone), asked.start_ms
+    midnight = datetime(first.year, first.month, first.day)
+    passed = from_ms(asked.now_ms, zone).replace(tzinfo=None) - midnight
+    midnight_before = datetime(first_before.year, first_before.month, first_before.day)
+    moment_ms = to_ms((midnight_before + passed).replace(tzinfo=zone))
+    return start_of_day(first_before, zone), min(moment_ms, asked.start_ms)
+
+
 # --- instants and local dates ----------------------------------------------------------------
 
 

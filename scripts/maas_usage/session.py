@@ -1,0 +1,163 @@
+"""Options -> keys, hosts and project -> an answer, or an examination of the set-up."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import string
+from contextlib import contextmanager
+from typing import Any, ContextManager, Dict, Iterator, List, Optional, Protocol, Tuple
+from urllib.parse import urlsplit
+
+from maas_usage import check, credentials, demo, document, project, statistics, usage, window
+from maas_usage.arguments import Options
+from maas_usage.cloud import Cloud
+from maas_usage.credentials import Credentials
+from maas_usage.errors import UsageError, quoted
+from maas_usage.pace import Pace, Timing
+from maas_usage.secrecy import Redactor, Secret
+from maas_usage.transport import Sites
+from maas_usage.usage import Query
+from maas_usage.window import Window
+
+# Names a trouble that the embedded endpoint plays, for trying out what an error looks like.
+TROUBLE = "MAAS_USAGE_DEMO_TROUBLE"
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes."""
+
+    def tell(self, line: str) -> None:
+        """A line for a person."""
+
+    def progress(self, calls: int) -> ContextManager[Any]:
+        """Yields what to call after each of so many calls."""
+
+
+def answer(
+    options: Options, asked: Window, pace: Pace, timing: Timing, redactor: Redactor, watcher: Watcher
+) -> Dict[str, Any]:
+    """The document that answers a query."""
+    query = Query(
+        region=options.region,
+        service_types=options.service_types,
+        infer_type=options.infer_type,
+        api_keys=options.api_keys,
+        timezone=str(asked.zone),
+        group_by=options.group_by,
+        compare=options.compare,
+    )
+    rows = usage.groups(query, asked)
+    before, rows_before = _to_compare_with(options, query, asked)
+    calls = usage.plan(rows + rows_before, asked.now_ms)
+    usage.refuse_impossible_deadline(len(calls), 0 if options.project_id else 1, options.deadline_s)
+    with _keys_and_sites(options, timing, redactor) as (keys, sites):
+        cloud = Cloud(keys, redactor, sites, pace, timing, watcher.tell)
+        project_id = _project_id(cloud, keys, options, redactor)
+        with watcher.progress(len(calls)) as answered:
+            answers = usage.run(cloud, pace, query, project_id, calls, answered)
+    usages = usage.add_up(rows, answers)
+    usage_before = statistics.add_up(usage.add_up(rows_before, answers)) if rows_before else None
+    result = document.answer(
+        demo=options.demo,
+        query=query,
+        project_id=project_id,
+        asked=asked,
+        totals=statistics.add_up(usages),
+        rows=list(zip(rows, usages)) if query.group_by else [],
+        previous=None if before is None else (before, usage_before),
+        limits=options.limits,
+        key_file_readable=keys.readable_by_others,
+        api_calls=cloud.sends[statistics.OPERATION],
+    )
+    if options.raw:
+        result["raw"] = document.raw_member(answers, redactor)
+    return result
+
+
+def _to_compare_with(options: Options, query: Query, asked: Window) -> Tuple[Optional[Window], List[usage.Group]]:
+    """The window before, if it is asked for, and its groups: none where it is not kept whole."""
+    if not query.compare:
+        return None, []
+    before = window.previous(options.expression, asked)
+    if before.start_ms < window.retained_since(asked.now_ms):
+        return before, []
+    return before, usage.whole(query, before)
+
+
+def examine(
+    findings: check.Findings,
+    options: Options,
+    pace: Pace,
+    timing: Timing,
+    redactor: Redactor,
+    watcher: Watcher,
+) -> None:
+    """Fills in what `--check` finds out about keys, network, clock, project and permission."""
+    if options.demo:
+        findings.ok("keys", "The demo makes up its own.")
+        findings.skip("key_file", "The keys come from no file.")
+    elif check.of_keys(findings, options.credentials_file, os.environ, redactor) is None:
+        return
+    now_ms = int(timing.now()) * window.SECOND_MS
+    minute = usage.Group("minute", now_ms - 60_000, now_ms, options.service_types[:1], None)
+    query = Query(options.region, minute.service_types, options.infer_type, None, "UTC")
+    with _keys_and_sites(options, timing, redactor) as (keys, sites):
+        cloud = Cloud(keys, redactor, sites, pace, timing, watcher.tell)
+
+        def ask(project_id: str) -> None:
+            usage.run(cloud, pace, query, project_id, usage.plan([minute], now_ms))
+
+        check.of_service(
+            findings,
+            look_up=lambda: _project_id(cloud, keys, options, redactor),
+            ask=ask,
+            host=urlsplit(sites.statistics).hostname or "",
+            clock_offset_s=lambda: cloud.clock_offset_s,
+        )
+
+
+def _project_id(cloud: Cloud, keys: Credentials, options: Options, redactor: Redactor) -> str:
+    if options.project_id is not None:
+        return options.project_id
+    if keys.project_id is not None:
+        return statistics.checked_project_id(keys.project_id, "The project id in %s" % keys.source)
+    return project.look_up(cloud, options.region, redactor)
+
+
+@contextmanager
+def _keys_and_sites(options: Options, timing: Timing, redactor: Redactor) -> Iterator[Tuple[Credentials, Sites]]:
+    if not options.demo:
+        keys = credentials.find(options.credentials_file, os.environ, redactor)
+        yield keys, Sites.of_region(options.region, options.endpoint)
+        return
+    keys = _made_up_keys()
+    trouble = os.environ.get(TROUBLE) or None
+    if trouble is not None and trouble not in demo.TROUBLES:
+        raise UsageError(
+            "%s names no trouble that the demo can play: %s." % (TROUBLE, quoted(trouble)),
+            "Valid: %s." % ", ".join(sorted(demo.TROUBLES)),
+        )
+    service = demo.Service(
+        access_key_id=keys.access_key_id.reveal(),
+        secret_access_key=keys.secret_access_key.reveal(),
+        region=options.region,
+        project_id=options.project_id or demo.PROJECT_ID,
+        clock=timing.now,
+        trouble=trouble,
+    )
+    with demo.Endpoint(service) as endpoint:
+        yield keys, Sites(iam=endpoint.url, statistics=endpoint.url)
+
+
+def _made_up_keys() -> Credentials:
+    def draw(alphabet: str, length: int) -> Secret:
+        return Secret("".join(secrets.choice(alphabet) for _ in range(length)))
+
+    return Credentials(
+        access_key_id=draw(string.ascii_uppercase + string.digits, 20),
+        secret_access_key=draw(string.ascii_letters + string.digits, 40),
+        security_token=None,
+        project_id=None,
+        source="the demo",
+    )
