@@ -6,13 +6,13 @@ import math
 import re
 import threading
 from datetime import datetime
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, TypeVar
 
 import tenacity
 
 from maas_usage import refusals
 from maas_usage.credentials import Credentials
-from maas_usage.errors import Throttled
+from maas_usage.errors import Throttled, UnexpectedAnswer
 from maas_usage.pace import Pace, Timing, deadline_passed
 from maas_usage.secrecy import Redactor
 from maas_usage.statistics import load_json
@@ -22,6 +22,8 @@ MOST_SENDS = 4
 LONGEST_RETRY_AFTER_S = 60
 PAUSE_WITHOUT_RETRY_AFTER_S = 60
 TRANSIENT_STATUSES = (429, 500, 502, 503, 504)
+
+T = TypeVar("T")
 
 
 class Cloud:
@@ -51,10 +53,11 @@ class Cloud:
         self.sends: Dict[str, int] = {}
         self.clock_offset_s: Optional[float] = None  # the service's clock less this machine's
 
-    def call(self, request: Request) -> Any:
-        """The JSON value of a 200 answer, its numbers as Decimal.
+    def call(self, request: Request, read: Callable[[Any], T]) -> T:
+        """What `read` makes of the JSON value of a 200 answer, whose numbers are Decimal.
 
-        Raises the errors of the contract's tables; after a 401 no further call starts.
+        Raises the errors that refusals and transport know, and UnexpectedAnswer where `read` does;
+        after a 401 no further call starts.
         """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Transient),
@@ -65,7 +68,8 @@ class Cloud:
             reraise=True,
         )
         try:
-            return retrying(self._send, request)
+            result: T = retrying(self._send, request, read)
+            return result
         except Transient as last:
             cut_short = retrying.statistics["attempt_number"] < MOST_SENDS
             if cut_short and not isinstance(last.error, Throttled):
@@ -92,13 +96,13 @@ class Cloud:
         if isinstance(failure.error, Throttled):
             self._pace.pause(state.upcoming_sleep, failure.error)
         self._tell(
-            "%s Trying again in %.1f s (%d of %d retries)."
+            "%s Trying again in %.2g s (%d of %d retries)."
             % (failure.error.message, state.upcoming_sleep, state.attempt_number, MOST_SENDS - 1)
         )
 
     # --- one send ---
 
-    def _send(self, request: Request) -> Any:
+    def _send(self, request: Request, read: Callable[[Any], T]) -> T:
         self._pace.admit()
         with self._lock:
             self.sends[request.operation] = self.sends.get(request.operation, 0) + 1
@@ -114,7 +118,12 @@ class Cloud:
         if server_time is not None:
             self.clock_offset_s = server_time.timestamp() - self._timing.now()
         if answer.status == 200:
-            return _json_answer(answer.body)
+            try:
+                return read(_json_answer(answer.body))
+            except UnexpectedAnswer as error:
+                refusal = refusals.read(answer.status, answer.headers, None, self._redactor)
+                error.http_status, error.request_id = refusal.http_status, refusal.request_id
+                raise
         raise self._refusal(answer)
 
     def _refusal(self, answer: Answer) -> Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from maas_usage.cloud import Cloud
 from maas_usage.errors import (
@@ -57,17 +57,21 @@ def look_up(cloud: Cloud, region: str, redactor: Redactor) -> str:
     )
 
 
-def _list(cloud: Cloud, path: str, query: Any, redactor: Redactor) -> List[Project]:
-    answer = cloud.call(Request(LOOK_UP, cloud.sites.iam, path, query=query))
-    projects = answer.get("projects") if isinstance(answer, dict) else None
-    found = [_project(item, redactor) for item in projects] if isinstance(projects, list) else [None]
-    if any(project is None for project in found):
+def _list(cloud: Cloud, path: str, query: Tuple[Tuple[str, str], ...], redactor: Redactor) -> List[Project]:
+    request = Request(LOOK_UP, cloud.sites.iam, path, query=query)
+    return cloud.call(request, lambda answer: _projects(answer, redactor))
+
+
+def _projects(answer: Any, redactor: Redactor) -> List[Project]:
+    listed = answer.get("projects") if isinstance(answer, dict) else None
+    found = [_project(item, redactor) for item in listed] if isinstance(listed, list) else [None]
+    projects = [project for project in found if project is not None]
+    if len(projects) != len(found):
         raise UnexpectedAnswer(
             "IAM's list of projects is not what it should be.",
             "Give the project id with --project-id or HW_PROJECT_ID; then no look-up is needed.",
-            http_status=200,
         )
-    return [project for project in found if project is not None]
+    return projects
 
 
 def _project(item: Any, redactor: Redactor) -> Optional[Project]:

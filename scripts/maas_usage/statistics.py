@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 from maas_usage.errors import UnexpectedAnswer, UsageError, quoted
 
 OPERATION = "ShowStatistics"
+DEEPEST_NESTING = 100
 LARGEST_FIGURE = Decimal(10) ** 18
 
 # In this order everywhere. 3 is in the documentation, but the service refuses it.
@@ -135,15 +136,35 @@ def load_json(text: bytes) -> Any:
     Raises ValueError for anything else, a member that comes twice included.
     """
     try:
-        return json.loads(
+        value = json.loads(
             text.decode("utf-8"),
             parse_int=_number,
             parse_float=_number,
             parse_constant=Decimal,
-            object_pairs_hook=_members,
+            object_pairs_hook=unique_members,
         )
     except RecursionError:
-        raise ValueError("too deeply nested") from None
+        value, too_deep = None, True
+    else:
+        # Some Pythons parse deeper than any of them could walk through afterwards.
+        too_deep = _deeper_than(DEEPEST_NESTING, value)
+    if too_deep:
+        raise ValueError("too deeply nested")
+    return value
+
+
+def _deeper_than(limit: int, value: Any) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _number(literal: str) -> Decimal:
@@ -153,7 +174,8 @@ def _number(literal: str) -> Decimal:
         return Decimal("NaN")
 
 
-def _members(pairs: List[Any]) -> Dict[str, Any]:
+def unique_members(pairs: List[Any]) -> Dict[str, Any]:
+    """The members of a JSON object; ValueError where one comes twice, since only one could be true."""
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("a member comes twice")

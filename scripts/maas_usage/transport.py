@@ -124,6 +124,8 @@ class Transport:
             return self._idle.get_nowait()
         except queue.Empty:
             session = requests.Session()
+            # requests parses a Location, and reads the whole answer, even where it may not follow.
+            session.get_redirect_target = lambda _response: None  # type: ignore[method-assign,assignment]
             session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
             # Plain HTTP is the embedded endpoint's on loopback, which no proxy can reach.
             session.trust_env = self.sites.statistics.startswith("https:")
@@ -143,7 +145,7 @@ class Transport:
                 " is your organisation's proxy, set REQUESTS_CA_BUNDLE to the file with its authority.",
             )
         if caused_by(requests.exceptions.ProxyError):
-            if any("407" in str(cause) for cause in causes):
+            if any("Tunnel connection failed: 407" in str(cause) for cause in causes):
                 return NetworkFailure(
                     "The proxy asks for a user name and password (407).",
                     "Put them into HTTPS_PROXY; NO_PROXY lists hosts that need no proxy.",

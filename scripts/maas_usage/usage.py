@@ -149,14 +149,14 @@ def _ask(cloud: Cloud, query: Query, project_id: str, planned: PlannedCall) -> A
         project_id=project_id,
     )
     try:
-        answer = cloud.call(request)
+        answer, usage = cloud.call(request, lambda value: (value, statistics.usage_of(value)))
     except BadRequest as error:
         # What the service answers for a time it no longer keeps is unknown: zeros, or this. Either
         # way the answer's coverage says that these are not zeros of the user's.
         if error.http_status == 400 and planned.segment.expired:
             return Answered(planned, body, 400, error.answer, Usage(batch_tasks=0, batch_inferences=0))
         raise
-    return Answered(planned, body, 200, answer, statistics.usage_of(answer))
+    return Answered(planned, body, 200, answer, usage)
 
 
 def _side_by_side(

@@ -22,6 +22,7 @@ LONGEST_WINDOW = timedelta(days=366)
 PROVISIONAL_MS = 2 * HOUR_MS  # call data can arrive this late
 
 PERIODS = ("today", "yesterday", "this-week", "last-week", "this-month", "last-month")
+SO_FAR = ("today", "this-week", "this-month")  # they end now
 DEFAULT_LAST = "7d"
 VALID_FORMS = (
     "Valid: --last 24h|7d|2w, --period %s, --from 2026-05-08 [--to 2026-05-21],"
@@ -308,7 +309,7 @@ def _period_before(name: str, asked: Window) -> Tuple[int, int]:
         first_before = (first - timedelta(days=1)).replace(day=1)
     else:
         first_before = first - timedelta(days=1)
-    if not asked.includes_now:
+    if name not in SO_FAR:  # not includes_now: last month may end right now
         return start_of_day(first_before, zone), asked.start_ms
     midnight = datetime(first.year, first.month, first.day)
     passed = from_ms(asked.now_ms, zone).replace(tzinfo=None) - midnight

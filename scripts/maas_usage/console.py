@@ -1,0 +1,206 @@
+"""Where everything is printed, and how a run ends: no traceback, no key, one line per error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+from maas_usage import credentials, document, handover
+from maas_usage.errors import (
+    ExitStatus,
+    InternalError,
+    Interrupted,
+    PackagesMissing,
+    UsageStatsError,
+)
+from maas_usage.files import refuse_unusable_place, write_whole
+from maas_usage.secrecy import Redactor
+
+DEBUG = "MAAS_USAGE_DEBUG"
+
+
+def guarded(body: Callable[[Redactor, Printer], int], as_json: bool) -> int:
+    """The exit status of `body`; whatever it raises becomes one line, and with JSON a document."""
+    redactor = Redactor()
+    credentials.learn_environment(os.environ, redactor)
+    printer = Printer(redactor, as_json)
+    # Libraries' warnings must not reach stderr by themselves: they have not been redacted.
+    logging.getLogger().addHandler(logging.NullHandler())
+    try:
+        with _sigterm_raises():
+            return body(redactor, printer)
+    except UsageStatsError as error:
+        return printer.failure(error)
+    except KeyboardInterrupt:
+        return printer.failure(_interrupted(ExitStatus.INTERRUPTED))
+    except _Terminated:
+        return printer.failure(_interrupted(ExitStatus.TERMINATED))
+    except ImportError as error:
+        if (error.name or "").startswith("maas_usage"):
+            return printer.failure(_internal(error))
+        return printer.failure(PackagesMissing(handover.MESSAGE, handover.HINT))
+    except Exception as error:
+        return printer.failure(_internal(error))
+    finally:
+        printer.silence()
+
+
+REPORT_IT = "This is a defect of the tool: please report it, with the command line and without keys."
+
+
+class _Terminated(BaseException):
+    pass
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    def terminate(_number: int, _frame: Any) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupted(status: ExitStatus) -> Interrupted:
+    error = Interrupted(
+        "Interrupted by %s." % ("Ctrl-C" if status == ExitStatus.INTERRUPTED else "SIGTERM"),
+        "Nothing was changed anywhere: run it again when it suits.",
+    )
+    error.exit_status = status
+    return error
+
+
+def _internal(error: BaseException) -> InternalError:
+    internal = InternalError(
+        "The tool itself failed (%s)." % type(error).__name__,
+        REPORT_IT + " %s=1 shows where." % DEBUG,
+    )
+    internal.__cause__ = error
+    return internal
+
+
+class Printer:
+    """stdout for the answer, stderr for the rest; nothing leaves without passing the redactor."""
+
+    def __init__(self, redactor: Redactor, as_json: bool) -> None:
+        self._redactor = redactor
+        self._as_json = as_json
+        self._silent = False
+        self._bar: Any = None
+        self._path: Optional[str] = None
+        self._lock = threading.Lock()
+
+    def tell(self, line: str) -> None:
+        """A line for whoever watches; never part of the answer."""
+        with self._lock:
+            if self._silent:
+                return
+            line = self._redactor.clean(line)
+            if self._bar is not None:
+                self._bar.console.print(line, markup=False, highlight=False)
+            else:
+                _write(sys.stderr, line + "\n")
+
+    @contextmanager
+    def progress(self, calls: int) -> Iterator[Callable[[], None]]:
+        """A bar on a terminal's stderr, nothing elsewhere; yields what to call after each call."""
+        if calls < 2 or sys.stderr is None or not sys.stderr.isatty():
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("calls"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("calls", total=calls)
+            self._bar = bar
+            try:
+                yield lambda: bar.advance(task)
+            finally:
+                self._bar = None
+
+    def silence(self) -> None:
+        """From now on `tell` says nothing: a thread left behind must not write while Python ends."""
+        with self._lock:
+            self._silent = True
+
+    def write_to(self, path: str) -> None:
+        """The answer will go to a file. Raises UsageError now if that cannot work."""
+        refuse_unusable_place(path)
+        self._path = path
+
+    def answer(self, text: str) -> None:
+        """The answer, and nothing else, to stdout or to the file."""
+        cleaned = self._redactor.clean(text)
+        if self._path is None:
+            _write(sys.stdout, cleaned)
+        else:
+            write_whole(self._path, cleaned)
+
+    def complain(self, error: UsageStatsError) -> int:
+        """One clear line to stderr; returns the exit status."""
+        if os.environ.get(DEBUG) == "1":
+            self.tell("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+        self.tell("%s: %s %s" % (error.code, error.message, error.hint))
+        return int(error.exit_status)
+
+    def failure(self, error: UsageStatsError) -> int:
+        """A complaint, with JSON also a document to stdout; returns the exit status."""
+        result = document.failure(error)
+        if not isinstance(error, (InternalError, PackagesMissing)) and _violations(result):
+            return self.failure(_internal(ValueError("error document")))
+        status = self.complain(error)
+        if self._as_json:  # to stdout, whatever --output says
+            _write(sys.stdout, self._redactor.clean(json.dumps(result)) + "\n")
+        return status
+
+
+def _violations(result: Dict[str, Any]) -> List[str]:
+    try:
+        return document.violations(result)
+    except ImportError:
+        return []  # usage errors need the standard library alone
+
+
+def _encodable(character: str, encoding: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _write(stream: Any, text: str) -> None:
+    if stream is None:  # closed by the caller
+        return
+    try:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            from maas_usage.render import PLAIN_FORMS
+
+            encoding = stream.encoding or "ascii"
+            text = "".join(c if _encodable(c, encoding) else c.translate(PLAIN_FORMS) for c in text)
+            stream.write(text.encode(encoding, errors="replace").decode(encoding))
+        stream.flush()
+    except OSError as error:
+        # What is left in the buffer would raise again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):  # a reader that has seen enough is no failure
+            raise InternalError(
+                "The answer could not be written: %s." % error.strerror,
+                "Free the place it goes to, or send it elsewhere, and run it again.",
+            ) from None
