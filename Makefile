@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 demo: $(VENV)/ready
 	$(PY) scripts/maas_rest_usage_stats.py --demo --last 7d
@@ -20,6 +20,9 @@ check: $(VENV)/ready-check
 	$(PY) -m coverage run -m pytest
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report
+
+bench: $(VENV)/ready-test
+	PYTHONPATH=scripts:tests $(PY) tests/bench.py
 
 clean:
 	rm -rf $(VENV)

@@ -5,6 +5,7 @@
 #   "backports.zoneinfo>=0.2.1,<1; python_version < '3.9'",
 #   "huaweicloudsdkcore>=3.1.150,<4",
 #   "jsonschema>=4.20,<5",
+#   "platformdirs>=4.2,<5",
 #   "requests>=2.32,<3",
 #   "rich>=13.9,<16",
 #   "tenacity>=8.3,<10",

@@ -7,23 +7,22 @@ import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, List, Mapping, NoReturn, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
-from maas_usage import __version__, statistics, window
+from maas_usage import __version__, account, handover, statistics, window
+from maas_usage.account import Account
 from maas_usage.document import Limits
 from maas_usage.errors import UsageError, quoted
+from maas_usage.parser import Parser
 from maas_usage.secrecy import Redactor, key_in_argument, looks_like_api_key, refuse_keys_in_arguments
 from maas_usage.words import LANGUAGES
 
 PROGRAM = "maas_rest_usage_stats.py"
-DEFAULT_REGION = "cn-southwest-2"
 DEFAULT_DEADLINE_S = 100.0  # many callers give up after two minutes
 LONGEST_DEADLINE_S = 86400.0
-FORMATS = ("table", "json", "markdown", "csv")
 GROUPS = ("day", "hour", "service-type", "api-key")
 
-_REGION = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_ENDPOINT = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+myhuaweicloud\.(com|cn)")
+Group = argparse._ArgumentGroup
 _MULTIPLES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 _LABEL = re.compile(r"[A-Za-z0-9_-]{0,100}")
 
@@ -48,58 +47,27 @@ class Options:
     group_by: Optional[str]
     compare: bool
     limits: Limits
-    region: str
-    project_id: Optional[str]
-    endpoint: Optional[str]
+    account: Account
     format: str
     pretty: bool
     raw: bool
     lang: str
     output: Optional[str]
-    credentials_file: Optional[str]
     deadline_s: float
-    demo: bool
     check: bool
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(_without_values(message), "See --help.")
-
-
-def _without_values(message: str) -> str:
-    """argparse's complaint without the words that it does not know: one of them may be a secret."""
-    match = re.match(r"unrecognized arguments: (.*)", message, re.DOTALL)
-    if match is None:
-        shortened = re.sub(r"'([^']{40})[^']*'", r"'\1…'", message)
-        return shortened[:1].upper() + shortened[1:] + "."
-    options = [w.split("=")[0] for w in match.group(1).split() if re.match(r"--[a-z-]{1,30}(=|$)", w)]
-    if options:
-        return "There is no option %s." % " or ".join(options)
-    return "There is a word on the command line that belongs to no option."
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The parser, which is also the source of --help."""
 
-    def formatter(prog: str) -> argparse.HelpFormatter:
-        return argparse.RawDescriptionHelpFormatter(prog, width=80, max_help_position=26)
-
-    result = _Parser(
+    result = Parser(
         prog=PROGRAM,
         usage="%(prog)s [options]",
         description="How many tokens were used on Huawei Cloud MaaS: exactly, and since when.",
         epilog=EXAMPLES,
-        formatter_class=formatter,
-        allow_abbrev=False,
         add_help=False,
     )
-    asked = result.add_argument_group("what is asked (default: --last 7d)")
-    asked.add_argument("--last", metavar="N{h,d,w}", help="rolling: 24h, 7d (now - 168 hours), 2w")
-    asked.add_argument("--period", metavar="NAME", help=", ".join(window.PERIODS))
-    asked.add_argument("--from", dest="start", metavar="X", help="a date, or 2026-05-21T10:00[+08:00]")
-    asked.add_argument("--to", dest="end", metavar="Y", help="a date counts whole; default: now")
-    asked.add_argument("--timezone", metavar="NAME", help="IANA name; default: the system's zone")
+    asked = add_window(result, "what is asked (default: --last 7d)")
     asked.add_argument("--service-type", metavar="T[,T]", help="my (1), preset (2, default), custom (4), or all")
     asked.add_argument(
         "--infer-type",
@@ -108,36 +76,46 @@ def parser() -> argparse.ArgumentParser:
         metavar="T",
         help="real_time (default) or batch",
     )
-    asked.add_argument(
-        "--api-keys", nargs="+", metavar="LABEL", help='only calls with keys of these labels; "": console'
-    )
     more = result.add_argument_group("what else it tells")
     more.add_argument("--by", choices=GROUPS, metavar="WHAT", help="a row per " + ", ".join(GROUPS))
     more.add_argument("--compare", action="store_true", help="also the window before, and the change")
     more.add_argument("--alert-tokens", metavar="N[K|M|B]", help="exit status 10 if more tokens than this")
     more.add_argument("--alert-error-rate", metavar="PERCENT", help="exit status 10 if more errors than this")
     more.add_argument("--check", action="store_true", help="instead: examine the set-up, say what to mend")
-    where = result.add_argument_group("where and with which keys")
-    where.add_argument("--region", metavar="R", help="default: HW_REGION_NAME, else %s" % DEFAULT_REGION)
-    where.add_argument("--project-id", metavar="ID", help="default: HW_PROJECT_ID, else looked up")
-    where.add_argument("--endpoint", metavar="HOST", help="another statistics host of myhuaweicloud.com|cn")
-    where.add_argument("--credentials-file", metavar="FILE", help="two lines (AK, SK), AK,SK or KEY=VALUE lines")
-    where.add_argument("--demo", action="store_true", help="invented data, needs no account and no key")
+    account.add_options(result)
     answer = result.add_argument_group("the answer")
-    answer.add_argument("--format", choices=FORMATS, default="table", help="|".join(FORMATS), metavar="F")
-    answer.add_argument("--pretty", action="store_true", help="indent the JSON")
+    forms = handover.FORMATS
+    answer.add_argument("--format", choices=forms, default="table", metavar="F", help="|".join(forms))
     answer.add_argument("--raw", action="store_true", help="the service's own answers too")
     answer.add_argument("--lang", choices=LANGUAGES, help="of tables and Markdown; default: the locale's")
     answer.add_argument("--output", metavar="FILE", help="write the answer there, whole or not at all")
-    answer.add_argument(
+    add_common(answer)
+    return result
+
+
+def add_window(parser: Parser, title: str) -> Group:
+    """The options that say which calls are meant, as a group of the help."""
+    group = parser.add_argument_group(title)
+    group.add_argument("--last", metavar="N{h,d,w}", help="rolling: 24h, 7d (now - 168 hours), 2w")
+    group.add_argument("--period", metavar="NAME", help=", ".join(window.PERIODS))
+    group.add_argument("--from", dest="start", metavar="X", help="a date, or 2026-05-21T10:00[+08:00]")
+    group.add_argument("--to", dest="end", metavar="Y", help="a date counts whole; default: now")
+    group.add_argument("--timezone", metavar="NAME", help="IANA name; default: the system's zone")
+    group.add_argument("--api-keys", nargs="+", metavar="LABEL", help='only calls with keys so labelled; "": console')
+    return group
+
+
+def add_common(group: Group) -> None:
+    """The options that every tool has."""
+    group.add_argument("--pretty", action="store_true", help="indent the JSON")
+    group.add_argument(
         "--deadline",
         metavar="SECONDS",
         default=str(DEFAULT_DEADLINE_S),
         help="the run ends by then (default %g)" % DEFAULT_DEADLINE_S,
     )
-    answer.add_argument("--version", action="version", version="%(prog)s " + __version__)
-    answer.add_argument("--help", "-h", action="help", help="show this")
-    return result
+    group.add_argument("--version", action="version", version="%(prog)s " + __version__)
+    group.add_argument("--help", "-h", action="help", help="show this")
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str], redactor: Redactor) -> Options:
@@ -148,7 +126,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], redactor: Redactor) -
     """
     refuse_keys_in_arguments(argv, redactor)
     given = parser().parse_args(list(argv))
-    labels = _labels(given.api_keys)
+    labels = labels_of(given.api_keys)
     if given.raw and given.format == "csv":
         raise UsageError("--raw has no place in CSV.", "Use --format json with --raw.")
     if given.by == "api-key" and labels is None:
@@ -165,17 +143,13 @@ def parse(argv: Sequence[str], environ: Mapping[str, str], redactor: Redactor) -
         group_by=given.by,
         compare=given.compare,
         limits=Limits(_token_limit(given.alert_tokens), _error_rate_limit(given.alert_error_rate)),
-        region=_region(given, environ),
-        project_id=_project_id(given, environ),
-        endpoint=_endpoint(given.endpoint),
+        account=account.of(given, environ),
         format=given.format,
         pretty=given.pretty,
         raw=given.raw,
         lang=given.lang or _language(environ),
         output=given.output,
-        credentials_file=given.credentials_file,
-        deadline_s=_deadline_s(given.deadline),
-        demo=given.demo,
+        deadline_s=deadline_s(given.deadline),
         check=given.check,
     )
 
@@ -217,7 +191,8 @@ def _error_rate_limit(words: Optional[str]) -> Optional[Decimal]:
     return percent / 100
 
 
-def _labels(given: Optional[List[str]]) -> Optional[Tuple[str, ...]]:
+def labels_of(given: Optional[List[str]]) -> Optional[Tuple[str, ...]]:
+    """The labels of `--api-keys`, each once; refuses what is no label, and what may be a key."""
     for number, label in enumerate(given or [], 1):
         if looks_like_api_key(label):
             raise key_in_argument()
@@ -231,37 +206,8 @@ def _labels(given: Optional[List[str]]) -> Optional[Tuple[str, ...]]:
     return None if given is None else tuple(dict.fromkeys(given))
 
 
-def _region(given: Any, environ: Mapping[str, str]) -> str:
-    # The demo is the same whatever account the environment is set up for.
-    from_environment = "" if given.demo else environ.get("HW_REGION_NAME", "").strip()
-    region = given.region if given.region is not None else from_environment or DEFAULT_REGION
-    if not _REGION.fullmatch(region):
-        raise UsageError(
-            "%s is not a region: %s." % ("HW_REGION_NAME" if given.region is None else "--region", quoted(region)),
-            "A region is of a-z, 0-9 and -, for example %s." % DEFAULT_REGION,
-        )
-    return str(region)
-
-
-def _project_id(given: Any, environ: Mapping[str, str]) -> Optional[str]:
-    if given.project_id is not None:
-        return statistics.checked_project_id(given.project_id, "--project-id")
-    from_environment = "" if given.demo else environ.get("HW_PROJECT_ID", "").strip()
-    if not from_environment:
-        return None
-    return statistics.checked_project_id(from_environment, "HW_PROJECT_ID")
-
-
-def _endpoint(endpoint: Optional[str]) -> Optional[str]:
-    if endpoint is not None and not (len(endpoint) < 254 and _ENDPOINT.fullmatch(endpoint)):
-        raise UsageError(
-            "--endpoint takes a host under myhuaweicloud.com or myhuaweicloud.cn, not %s." % quoted(endpoint),
-            "For example: --endpoint modelarts.ap-southeast-1.myhuaweicloud.com (no https://, no path).",
-        )
-    return endpoint
-
-
-def _deadline_s(words: str) -> float:
+def deadline_s(words: str) -> float:
+    """The seconds of `--deadline`; UsageError for anything else."""
     try:
         seconds = float(words)
     except ValueError:

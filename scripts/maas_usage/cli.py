@@ -8,10 +8,10 @@ import sys
 from contextlib import suppress
 from typing import Any, Dict, List, Optional, Sequence
 
-from maas_usage import arguments, document, handover, window, zone
+from maas_usage import arguments, handover, window, zone
 from maas_usage.arguments import Options
-from maas_usage.console import REPORT_IT, Printer, guarded
-from maas_usage.errors import ExitStatus, InternalError, PackagesMissing
+from maas_usage.console import Printer, guarded, hand_over, refuse_unsound
+from maas_usage.errors import ExitStatus, PackagesMissing
 from maas_usage.pace import REAL_TIME, Pace, Timing
 from maas_usage.secrecy import Redactor
 
@@ -40,10 +40,11 @@ def _run(words: Sequence[str], script: Optional[str], timing: Timing, redactor: 
     lacking = handover.lacking()
     if lacking:
         _refuse_impossible_window(options, now_ms)
-        if script is not None:
-            handover.to_better_python(script, list(words), printer.tell)
-        if not options.check:
-            raise PackagesMissing(handover.MESSAGE, handover.HINT)
+        try:
+            hand_over(script, words, printer)
+        except PackagesMissing:
+            if not options.check:  # which says so itself
+                raise
     pace = Pace(options.deadline_s, timing, started)
     if options.output is not None:
         printer.write_to(options.output)
@@ -54,8 +55,7 @@ def _run(words: Sequence[str], script: Optional[str], timing: Timing, redactor: 
     where = zone.of_this_system() if options.timezone is None else zone.named(options.timezone)
     asked = window.resolve(options.expression, now_ms, where)
     answer = session.answer(options, asked, pace, timing, redactor, printer)
-    if document.violations(answer):
-        raise _unsound(answer)
+    refuse_unsound(answer)
     printer.answer(_text(answer, options))
     if options.format == "csv":  # it has no place for them
         for warning in answer["warnings"]:
@@ -75,8 +75,8 @@ def _check(
 
         session.examine(findings, options, pace, timing, redactor, printer)
     result = findings.as_document()
-    if not lacking and document.violations(result, check.SCHEMA):
-        raise _unsound(result, check.SCHEMA)
+    if not lacking:
+        refuse_unsound(result, check.SCHEMA)
     if options.format == "json":
         printer.answer(json.dumps(result, indent=2 if options.pretty else None) + "\n")
     else:
@@ -106,8 +106,3 @@ def _refuse_impossible_window(options: Options, now_ms: int) -> None:
         # Without zone data here, the Python that takes over looks again.
         with suppress(ImportError):
             window.resolve(options.expression, now_ms, zone.named(options.timezone))
-
-
-def _unsound(answer: Dict[str, Any], schema: str = document.USAGE_SCHEMA) -> InternalError:
-    first = document.violations(answer, schema)[0]
-    return InternalError("The answer does not conform to its own schema: %s." % first, REPORT_IT)

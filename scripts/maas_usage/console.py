@@ -9,8 +9,8 @@ import signal
 import sys
 import threading
 import traceback
-from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from contextlib import contextmanager, suppress
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 
 from maas_usage import credentials, document, handover
 from maas_usage.errors import (
@@ -74,6 +74,20 @@ def _sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def hand_over(script: Optional[str], words: Sequence[str], printer: Printer, hint: str = handover.HINT) -> None:
+    """Goes on in a Python that has the packages, and does not return; else raises PackagesMissing."""
+    if script is not None:
+        handover.to_better_python(script, list(words), printer.tell)
+    raise PackagesMissing(handover.MESSAGE, hint)
+
+
+def refuse_unsound(answer: Dict[str, Any], schema: str = document.USAGE_SCHEMA) -> None:
+    """Raises InternalError for a document that does not conform to its schema."""
+    violations = document.violations(answer, schema)
+    if violations:
+        raise InternalError("The answer does not conform to its own schema: %s." % violations[0], REPORT_IT)
+
+
 def _interrupted(status: ExitStatus) -> Interrupted:
     error = Interrupted(
         "Interrupted by %s." % ("Ctrl-C" if status == ExitStatus.INTERRUPTED else "SIGTERM"),
@@ -111,8 +125,9 @@ class Printer:
             line = self._redactor.clean(line)
             if self._bar is not None:
                 self._bar.console.print(line, markup=False, highlight=False)
-            else:
-                _write(sys.stderr, line + "\n")
+                return
+            with suppress(InternalError):  # a full disk under stderr takes no answer with it
+                write(sys.stderr, line + "\n")
 
     @contextmanager
     def progress(self, calls: int) -> Iterator[Callable[[], None]]:
@@ -146,9 +161,9 @@ class Printer:
         """The answer, and nothing else, to stdout or to the file."""
         cleaned = self._redactor.clean(text)
         if self._path is None:
-            _write(sys.stdout, cleaned)
+            write(sys.stdout, cleaned)
         else:
-            write_whole(self._path, cleaned)
+            write_whole(self._path, cleaned.encode())
 
     def complain(self, error: UsageStatsError) -> int:
         """One clear line to stderr; returns the exit status."""
@@ -164,7 +179,8 @@ class Printer:
             return self.failure(_internal(ValueError("error document")))
         status = self.complain(error)
         if self._as_json:  # to stdout, whatever --output says
-            _write(sys.stdout, self._redactor.clean(json.dumps(result)) + "\n")
+            with suppress(InternalError):  # the line above was said all the same
+                write(sys.stdout, self._redactor.clean(json.dumps(result)) + "\n")
         return status
 
 
@@ -183,7 +199,11 @@ def _encodable(character: str, encoding: str) -> bool:
     return True
 
 
-def _write(stream: Any, text: str) -> None:
+def write(stream: Any, text: str) -> None:
+    """Text to a stream, whatever its encoding; a reader that has gone is no failure.
+
+    Raises InternalError where the text cannot be written.
+    """
     if stream is None:  # closed by the caller
         return
     try:

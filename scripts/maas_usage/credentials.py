@@ -46,7 +46,8 @@ _PROFILE_NAMES = {
     "project_id": "project_id",
 }
 # Tolerant of lengths, since only the service knows; strict about what breaks a header or a signature.
-_KEY_SHAPE = re.compile(r"[A-Za-z0-9_.~+/=-]{%d,16384}" % SHORTEST_SECRET)
+# NAME=value is an assignment that went wrong, not a key.
+_KEY_SHAPE = re.compile(r"(?![A-Za-z][A-Za-z_]*=.)[A-Za-z0-9_.~+/=-]{%d,16384}" % SHORTEST_SECRET)
 _PLACEHOLDER = re.compile(r"^your[-_]|^[xX*.]+$", re.IGNORECASE)
 
 
@@ -77,7 +78,10 @@ class Credentials:
         """Whether the keys come from a file that other users of this machine can read."""
         if self.file_path is None or os.name != "posix":
             return False
-        return bool(os.stat(self.file_path).st_mode & (stat.S_IRGRP | stat.S_IROTH))
+        try:
+            return bool(os.stat(self.file_path).st_mode & (stat.S_IRGRP | stat.S_IROTH))
+        except OSError:  # gone since it was read
+            return False
 
 
 def learn_environment(environ: Mapping[str, str], redactor: Redactor) -> None:
@@ -171,8 +175,11 @@ def _read(file_path: str, where: str) -> str:
     if not stat.S_ISREG(mode):
         os.close(descriptor)
         raise unreadable("is a folder" if stat.S_ISDIR(mode) else "is not a regular file")
-    with os.fdopen(descriptor, "rb") as opened:
-        content = opened.read(LARGEST_FILE + 1)
+    try:
+        with os.fdopen(descriptor, "rb") as opened:
+            content = opened.read(LARGEST_FILE + 1)
+    except OSError:
+        raise unreadable("cannot be read") from None
     if len(content) > LARGEST_FILE:
         raise unreadable("is far too large for a key file")
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"

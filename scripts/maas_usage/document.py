@@ -195,8 +195,8 @@ def _warnings(
     if asked.end_ms <= kept_since:
         warn(
             "beyond_retention",
-            "The service guarantees 30 days only, and the whole window is older: nothing can be said"
-            " about it, and a zero here does not mean that nothing was used.",
+            "The service guarantees 30 days only, and the whole window is older: what is missing here"
+            " is unknown, and a zero does not mean that nothing was used.",
         )
     elif asked.start_ms < kept_since:
         warn(
@@ -250,14 +250,14 @@ def raw_member(answers: Sequence[Answered], redactor: Redactor) -> List[Document
         {
             "request": one.request,
             "http_status": one.http_status,
-            "answer": redactor.clean_value(_plain(one.answer)),
+            "answer": redactor.clean_value(plain_numbers(one.answer)),
         }
         for one in answers
     ]
 
 
-def _plain(value: Any) -> Any:
-    """Decimals as the JSON numbers they came from; as text where a binary float would differ."""
+def plain_numbers(value: Any) -> Any:
+    """A JSON value with its Decimals as the JSON numbers they came from; as text where a binary float would differ."""
     if isinstance(value, Decimal):
         if not value.is_finite():
             return str(value)
@@ -265,9 +265,9 @@ def _plain(value: Any) -> Any:
             return int(value)
         return float(value) if Decimal(repr(float(value))) == value else str(value)
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain_numbers(item) for item in value]
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain_numbers(item) for name, item in value.items()}
     return value
 
 

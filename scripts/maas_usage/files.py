@@ -31,16 +31,16 @@ def _unusable(path: str, reason: str) -> UsageError:
     )
 
 
-def write_whole(path: str, text: str) -> None:
-    """Writes UTF-8 beside the place and moves it there in one step; line ends are kept as they are.
+def write_whole(path: str, content: bytes) -> None:
+    """Writes beside the place and moves the file there in one step.
 
     Raises InternalError where that fails; what stood there before then still does.
     """
     target = os.path.realpath(path)  # a symbolic link stays one
     descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".maas-usage-")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
-            out.write(text)
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(content)
         os.chmod(beside, _mode(target))
         os.replace(beside, target)
     except OSError as error:

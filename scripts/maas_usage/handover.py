@@ -7,7 +7,8 @@ import importlib
 import os
 import sys
 
-NEEDED = ("huaweicloudsdkcore", "jsonschema", "requests", "rich", "tenacity", "tzlocal")
+FORMATS = ("table", "json", "markdown", "csv")
+NEEDED = ("huaweicloudsdkcore", "jsonschema", "platformdirs", "requests", "rich", "tenacity", "tzlocal")
 OLDEST = (3, 8)
 # Tells a Python that was handed over to what was tried already, so that it never goes in a loop.
 TRIED = "MAAS_USAGE_HANDED_OVER"
@@ -17,14 +18,14 @@ TOO_OLD = "This Python is too old: Python 3.8 or newer is needed."
 HINT = """Make them once, in the folder that holds SKILL.md:
   python3 -m venv .venv
   .venv/bin/python -m pip install ."""
-HINT_TOO_OLD = "Call the script with a newer one, for example: python3.12 scripts/maas_rest_usage_stats.py"
+HINT_TOO_OLD = "Call the script with a newer one, for example python3.12 in place of python3."
 
 
-def run(script, module):
+def run(script, module, always_json=False):
     """Runs `module.main()` for a script and exits with its status; a Python below 3.8 gets one line."""
     if sys.version_info < OLDEST:
         sys.stderr.write("packages_missing: %s %s\n" % (TOO_OLD, HINT_TOO_OLD))
-        if wants_json(sys.argv[1:]):
+        if always_json or wants_json(sys.argv[1:]):
             import json
 
             sys.stdout.write(json.dumps(missing_document(TOO_OLD, HINT_TOO_OLD)) + "\n")
@@ -34,13 +35,12 @@ def run(script, module):
 
 def wants_json(argv):
     """Whether the words ask for JSON, recognisable even where the rest of the line is wrong."""
-    answer = False
+    said = "table"
     for before, word in zip([""] + list(argv), argv):
-        if word.startswith("--format="):
-            answer = word == "--format=json"
-        elif before == "--format":
-            answer = word == "json"
-    return answer
+        value = word[len("--format=") :] if word.startswith("--format=") else word
+        if value in FORMATS and (value != word or before == "--format"):
+            said = value
+    return said == "json"
 
 
 def missing_document(message, hint):
@@ -61,12 +61,12 @@ def missing_document(message, hint):
     }
 
 
-def lacking(needed=NEEDED):
-    """The packages that this Python does not have."""
+def lacking(needed=None):
+    """The packages that this Python does not have, of those named or of those that a query needs."""
     from importlib.util import find_spec
 
-    if sys.version_info < (3, 9):
-        needed = needed + ("backports.zoneinfo",)
+    if needed is None:
+        needed = NEEDED if sys.version_info >= (3, 9) else NEEDED + ("backports.zoneinfo",)
     found = []
     for name in needed:
         try:
@@ -104,8 +104,8 @@ def _succeeds(command, tried):
     import subprocess
 
     try:
-        # Its own talk goes to stderr: stdout belongs to the answer.
-        return subprocess.call(command, stdout=sys.stderr, env=_environ(tried)) == 0
+        # uv's own talk goes to stderr and is shown; stdout belongs to the answer.
+        return subprocess.call(command, stdout=subprocess.DEVNULL, env=_environ(tried)) == 0
     except OSError:
         return False
 

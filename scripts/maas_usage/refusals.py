@@ -100,9 +100,9 @@ def error_of(
             "The keys are accepted, but they may not do this",
             "This IAM user may not use the region: ask the account's administrator."
             if number == "0802"
-            else "Grant modelarts:monitoring:get and modelarts:service:get in this project (and"
-            " iam:projects:get for the project look-up), wait 15-30 minutes, and check that the"
-            " project id belongs to these keys.",
+            else "Grant modelarts:monitoring:get and modelarts:service:get in this project, wait 15-30"
+            " minutes, and check that the project id belongs to these keys. If it is the look-up of the"
+            " project that is refused, give --project-id or HW_PROJECT_ID.",
         )
     if status == 404 and number == "0101":
         return region_unsupported(refusal)

@@ -44,9 +44,10 @@ def csv_text(document: Document) -> str:
     writer = csv.writer(out)
     writer.writerow(("source", "group", "start", "end", "partial", *_FIGURES))
     asked = document["window"]
-    total = {"group": "total", "usage": document["totals"], "start": asked["start"], "end": asked["end"]}
+    total = {"group": "total", "usage": document["totals"]}
     for row in document["rows"] or [total]:
-        figures = ["" if row["usage"][name] is None else row["usage"][name] for name in _FIGURES]
+        usage = _known(row, document)
+        figures = ["" if usage[name] is None else usage[name] for name in _FIGURES]
         start, end = row.get("start", asked["start"]), row.get("end", asked["end"])
         partial = "true" if row.get("partial") else "false"
         writer.writerow((document["source"], _harmless(row["group"]), start, end, partial, *figures))
@@ -109,30 +110,20 @@ def _rows(document: Document, lang: str) -> Table:
     worst = _worst(rows)
     most = max(row["usage"]["total_tokens"] for row in rows)
     cells = [
-        (
+        _cells(
             _group(row, document, lang) + ("*" if row.get("partial") else ""),
-            _grouped(row["usage"]["total_tokens"]),
-            _grouped(row["usage"]["requests"]),
-            _grouped(row["usage"]["errors"]),
-            _figure("error_rate", row["usage"]["error_rate"]) + (" ◄" if row is worst else "  "),
+            row,
+            document,
+            " ◄" if row is worst else "",
         )
         for row in rows
     ]
-    totals = document["totals"]
-    cells.append(
-        (
-            say(lang, "total"),
-            _grouped(totals["total_tokens"]),
-            _grouped(totals["requests"]),
-            _grouped(totals["errors"]),
-            _figure("error_rate", totals["error_rate"]) + "  ",
-        )
-    )
+    cells.append(_cells(say(lang, "total"), {"usage": document["totals"]}, document))
     headings = tuple(
         say(lang, name) for name in (document["query"]["group_by"], "tokens", "requests", "errors", "error_rate")
     )
     widths = [max(cell_len(line[i]) for line in [headings, *cells]) for i in range(len(headings))]
-    bar_width = max(1, min(LONGEST_BAR, WIDTH - sum(widths) - 2 * len(headings) - len(say(lang, "worst")) - 3))
+    bar_width = max(1, min(LONGEST_BAR, WIDTH - sum(widths) - 2 * len(headings) - cell_len(say(lang, "worst")) - 3))
     grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="", show_edge=False)
     for number, heading in enumerate(headings):
         grid.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
@@ -146,6 +137,12 @@ def _rows(document: Document, lang: str) -> Table:
         style = "red" if is_worst else "bold" if row is None else ""
         grid.add_row(*line[:2], bar, *line[2:], mark, style=style)
     return grid
+
+
+def _cells(name: str, row: Document, document: Document, mark: str = "") -> Tuple[str, ...]:
+    usage = _known(row, document)
+    figures = [_figure(figure, usage[figure]) for figure in ("total_tokens", "requests", "errors", "error_rate")]
+    return (name, *figures[:3], "%s%-2s" % (figures[3], mark))
 
 
 def _bar(tokens: int, most: int, width: int) -> str:
@@ -168,9 +165,9 @@ def markdown(document: Document, lang: str) -> str:
         lines += ["| %s | %s |" % (say(lang, n), _figure(n, v)) for n, v in _shown_totals(document)]
     lines.append("")
     details = [*_scope(document, lang), *_said_of_rows(document, lang), *_comparison(document, lang)]
-    details += ["**%s**" % line for line in _alerts(document, lang)]
-    details += [say(lang, "note", text=line) for line in _notes(document, lang)]
     lines += ["- %s" % _markdown_safe(line.strip()) for line in details]
+    lines += ["- **%s**" % _markdown_safe(line) for line in _alerts(document, lang)]
+    lines += ["- %s" % _markdown_safe(say(lang, "note", text=line)) for line in _notes(document, lang)]
     return "\n".join(lines) + "\n"
 
 
@@ -183,7 +180,8 @@ def _markdown_rows(document: Document, lang: str) -> List[str]:
     for row in [*document["rows"], total]:
         group = say(lang, "total") if row["group"] is None else _group(row, document, lang)
         group = _markdown_safe(group) + (r"\*" if row.get("partial") else "")
-        figures = [_figure(name, row["usage"][name]) for name in names]
+        usage = _known(row, document)
+        figures = [_figure(name, usage[name]) for name in names]
         if row is worst:
             figures[-1] = "**%s** (%s)" % (figures[-1], say(lang, "worst"))
         lines.append("| %s |" % " | ".join([group, *figures]))
@@ -199,13 +197,13 @@ def _markdown_safe(text: str) -> str:
 
 
 def _in_one_sentence(document: Document, lang: str) -> str:
-    coverage, tokens = document["coverage"], document["totals"]["total_tokens"]
-    if document["window"]["end_ms"] <= _moment(coverage["retained_since"]).timestamp() * 1000:
+    tokens = _known({"usage": document["totals"]}, document)["total_tokens"]
+    if tokens is None:
         return say(lang, "no_figure")
     size = approximately(lang, tokens)
     about = say(lang, "about", size=size) if size else ""
     said = say(lang, "tokens_said", figure=_grouped(tokens), about=about)
-    return said if coverage["complete"] else say(lang, "at_least", said=said)
+    return said if document["coverage"]["complete"] else say(lang, "at_least", said=said)
 
 
 def _scope(document: Document, lang: str) -> Iterator[str]:
@@ -269,14 +267,20 @@ def _change(name: str, now: Any, before: Any, change: Dict[str, Any], lang: str)
 
 def _alerts(document: Document, lang: str) -> Iterator[str]:
     for alert in document["alerts"]:
-        name = alert["metric"]
-        yield say(
-            lang,
-            "alert",
-            name=say(lang, name),
-            actual=_figure(name, alert["actual"]),
-            limit=_figure(name, alert["limit"]),
-        )
+        actual, limit = _told_apart(alert["metric"], alert["actual"], alert["limit"])
+        yield say(lang, "alert", name=say(lang, alert["metric"]), actual=actual, limit=limit)
+
+
+def _told_apart(name: str, actual: Any, limit: Any) -> Tuple[str, str]:
+    """Two figures that differ, with as many decimal places as it takes to see that."""
+    if name != "error_rate":
+        return _grouped(actual), _grouped(limit)
+    shown = ("", "")
+    for places in range(2, 16):
+        shown = ("%.*f%%" % (places, actual * 100), "%.*f%%" % (places, limit * 100))
+        if shown[0] != shown[1]:
+            break
+    return shown
 
 
 def _notes(document: Document, lang: str) -> Iterator[str]:
@@ -301,7 +305,16 @@ def raw(document: Document, lang: str) -> str:
 def _shown_totals(document: Document) -> Iterator[Tuple[str, Any]]:
     for name in _FIGURES:
         if document["query"]["infer_type"] == "batch" or not name.startswith("batch"):
-            yield name, document["totals"][name]
+            yield name, _known({"usage": document["totals"]}, document)[name]
+
+
+def _known(row: Document, document: Document) -> Document:
+    """A row's usage, all None where it is zero for a time that is not kept: that is no zero of the user's."""
+    usage: Document = row["usage"]
+    kept_since = _moment(document["coverage"]["retained_since"])
+    # A day or hour that is kept in part says nothing by a zero; a whole window does for what is kept.
+    gone = _moment(row["start"]) < kept_since if "start" in row else _moment(document["window"]["end"]) <= kept_since
+    return dict.fromkeys(usage) if gone and not any(usage.values()) else usage
 
 
 def _worst(rows: List[Document]) -> Optional[Document]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from typing import Any, List, Optional, Pattern, Sequence, Tuple
-from urllib.parse import quote
 
 from maas_usage.errors import CredentialsInArgument
 
@@ -33,6 +32,7 @@ _ACCESS_KEY_ID = re.compile(r"(?<![A-Za-z0-9])(?=[A-Z]*[0-9])[A-Z0-9]{20}(?![A-Z
 _SECRET_ACCESS_KEY = re.compile(
     r"(?<![A-Za-z0-9])(?![A-Z]{40})(?![a-z]{40})(?![0-9]{40})[A-Za-z0-9]{40}(?![A-Za-z0-9])"
 )
+_TERMINAL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _KEY_OPTIONS = {
     "ak",
     "sk",
@@ -89,43 +89,48 @@ def printable(text: str) -> str:
     Line breaks and tabs become blanks; everything else that steers a terminal, hides or turns
     text around is dropped.
     """
-    spaced = re.sub(r"[\t\r\n\u2028\u2029]+", " ", text)
-    return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+    spaced = re.sub(r"[\t\r\n\u2028\u2029]+", " ", _TERMINAL_SEQUENCE.sub("", text))
+    return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
 
 
 class Redactor:
     """Takes secrets out of text on its way out."""
 
     def __init__(self) -> None:
-        self._known: List[Tuple[Pattern[str], str]] = []
+        self._known: List[Tuple[int, Pattern[str], str]] = []
 
     def learn(self, secret: Optional[str], shown_as: str = REDACTED) -> None:
-        """From now on `secret`, also percent-encoded or in another case, is shown as `shown_as`."""
+        """From now on `secret` is shown as `shown_as`.
+
+        In another case, percent-encoded in whole or in part, or broken by blanks it is the same
+        secret.
+        """
         if secret is None or len(secret) < SHORTEST_SECRET:
             return
-        forms = sorted({secret, quote(secret, safe="")}, key=len, reverse=True)
-        pattern = re.compile("|".join(re.escape(form) for form in forms), re.IGNORECASE)
-        self._known.append((pattern, shown_as))
+        forms = (c if c.isalnum() else "(?:%s|%%%02X)" % (re.escape(c), ord(c)) for c in secret)
+        pattern = re.compile(r"\s*".join(forms), re.IGNORECASE)
+        self._known.append((len(secret), pattern, shown_as))
+        # The longest first: one that is a part of another must not leave the rest behind.
+        self._known.sort(key=lambda known: -known[0])
 
     def knows(self, text: str) -> bool:
         """Whether a secret learnt so far stands in the text."""
-        return any(pattern.search(text) for pattern, _ in self._known)
+        return any(pattern.search(text) for _, pattern, _ in self._known)
 
     def clean(self, text: str) -> str:
         """The text without the secrets learnt so far; layout is kept."""
-        for pattern, shown_as in self._known:
+        for _, pattern, shown_as in self._known:
             text = pattern.sub(lambda _match, shown=shown_as: shown, text)  # type: ignore[misc]
         return text
 
     def clean_foreign(self, text: str, longest: int = 300) -> str:
         """Somebody else's text made fit to print: one line, no control characters, no keys at all.
 
-        Control characters go first, so that none can hide in the middle of a secret; the cut
-        comes last, so that none leaves half a secret behind.
+        Looked through before and after control characters are dropped, so that none can hide in the
+        middle of a key nor lean on its edge; the cut comes last, so that it leaves no half behind.
         """
-        cleaned = self.clean(printable(text)).strip()
-        cleaned = _SECRET_ACCESS_KEY.sub(REDACTED, cleaned)
-        cleaned = _ACCESS_KEY_ID.sub(REDACTED, cleaned)
+        cleaned = _without_keys(self.clean(_TERMINAL_SEQUENCE.sub("", text)))
+        cleaned = _without_keys(self.clean(printable(cleaned))).strip()
         return cleaned if len(cleaned) <= longest else cleaned[: longest - 1] + "…"
 
     def clean_value(self, value: Any) -> Any:
@@ -137,6 +142,10 @@ class Redactor:
         if isinstance(value, dict):
             return {self.clean_foreign(k): self.clean_value(v) for k, v in value.items()}
         return value
+
+
+def _without_keys(text: str) -> str:
+    return _ACCESS_KEY_ID.sub(REDACTED, _SECRET_ACCESS_KEY.sub(REDACTED, text))
 
 
 def refuse_keys_in_arguments(argv: Sequence[str], redactor: Redactor) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from contextlib import contextmanager
-from typing import Any, ContextManager, Dict, Iterator, List, Optional, Protocol, Tuple
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Protocol, Tuple
 from urllib.parse import urlsplit
 
-from maas_usage import check, credentials, demo, document, project, statistics, usage, window
+from maas_usage import check, credentials, demo, document, project, remembered, statistics, usage, window
+from maas_usage.account import Account
 from maas_usage.arguments import Options
 from maas_usage.cloud import Cloud
 from maas_usage.credentials import Credentials
-from maas_usage.errors import UsageError, quoted
+from maas_usage.errors import UsageError, UsageStatsError, quoted
 from maas_usage.pace import Pace, Timing
 from maas_usage.secrecy import Redactor, Secret
 from maas_usage.transport import Sites
@@ -39,7 +40,7 @@ def answer(
 ) -> Dict[str, Any]:
     """The document that answers a query."""
     query = Query(
-        region=options.region,
+        region=options.account.region,
         service_types=options.service_types,
         infer_type=options.infer_type,
         api_keys=options.api_keys,
@@ -50,16 +51,17 @@ def answer(
     rows = usage.groups(query, asked)
     before, rows_before = _to_compare_with(options, query, asked)
     calls = usage.plan(rows + rows_before, asked.now_ms)
-    usage.refuse_impossible_deadline(len(calls), 0 if options.project_id else 1, options.deadline_s)
-    with _keys_and_sites(options, timing, redactor) as (keys, sites):
-        cloud = Cloud(keys, redactor, sites, pace, timing, watcher.tell)
-        project_id = _project_id(cloud, keys, options, redactor)
-        with watcher.progress(len(calls)) as answered:
+    usage.refuse_impossible_deadline(len(calls), 0, options.deadline_s)
+    with connected(options.account, pace, timing, redactor, watcher.tell) as (keys, cloud):
+        if given_project(options.account, keys) is None:
+            usage.refuse_impossible_deadline(len(calls), 1, options.deadline_s)
+        bar = watcher.progress(len(calls))
+        with project_of(cloud, keys, options.account, redactor) as project_id, bar as answered:
             answers = usage.run(cloud, pace, query, project_id, calls, answered)
     usages = usage.add_up(rows, answers)
     usage_before = statistics.add_up(usage.add_up(rows_before, answers)) if rows_before else None
     result = document.answer(
-        demo=options.demo,
+        demo=options.account.demo,
         query=query,
         project_id=project_id,
         asked=asked,
@@ -94,42 +96,72 @@ def examine(
     watcher: Watcher,
 ) -> None:
     """Fills in what `--check` finds out about keys, network, clock, project and permission."""
-    if options.demo:
+    if options.account.demo:
         findings.ok("keys", "The demo makes up its own.")
         findings.skip("key_file", "The keys come from no file.")
-    elif check.of_keys(findings, options.credentials_file, os.environ, redactor) is None:
+    elif check.of_keys(findings, options.account.credentials_file, os.environ, redactor) is None:
         return
     now_ms = int(timing.now()) * window.SECOND_MS
     minute = usage.Group("minute", now_ms - 60_000, now_ms, options.service_types[:1], None)
-    query = Query(options.region, minute.service_types, options.infer_type, None, "UTC")
-    with _keys_and_sites(options, timing, redactor) as (keys, sites):
-        cloud = Cloud(keys, redactor, sites, pace, timing, watcher.tell)
+    query = Query(options.account.region, minute.service_types, options.infer_type, None, "UTC")
+    with connected(options.account, pace, timing, redactor, watcher.tell) as (keys, cloud):
 
         def ask(project_id: str) -> None:
             usage.run(cloud, pace, query, project_id, usage.plan([minute], now_ms))
 
-        check.of_service(
-            findings,
-            look_up=lambda: _project_id(cloud, keys, options, redactor),
-            ask=ask,
-            host=urlsplit(sites.statistics).hostname or "",
-            clock_offset_s=lambda: cloud.clock_offset_s,
-        )
+        def look_up() -> str:
+            # Not the remembered one: what is examined is the way to it.
+            given = given_project(options.account, keys)
+            return given or project.look_up(cloud, options.account.region, redactor)
+
+        host = urlsplit(cloud.sites.statistics).hostname or ""
+        check.of_service(findings, look_up, ask, host, lambda: cloud.clock_offset_s)
 
 
-def _project_id(cloud: Cloud, keys: Credentials, options: Options, redactor: Redactor) -> str:
-    if options.project_id is not None:
-        return options.project_id
-    if keys.project_id is not None:
+def given_project(account: Account, keys: Credentials) -> Optional[str]:
+    """The project id that is given, by an option, the environment or the source of the keys."""
+    if account.project_id is None and keys.project_id is not None:
         return statistics.checked_project_id(keys.project_id, "The project id in %s" % keys.source)
-    return project.look_up(cloud, options.region, redactor)
+    return account.project_id
 
 
 @contextmanager
-def _keys_and_sites(options: Options, timing: Timing, redactor: Redactor) -> Iterator[Tuple[Credentials, Sites]]:
-    if not options.demo:
-        keys = credentials.find(options.credentials_file, os.environ, redactor)
-        yield keys, Sites.of_region(options.region, options.endpoint)
+def project_of(cloud: Cloud, keys: Credentials, account: Account, redactor: Redactor) -> Iterator[str]:
+    """The project id: given, remembered, or looked up and then remembered.
+
+    An error inside that speaks against a remembered one makes it forgotten.
+    """
+    given = given_project(account, keys)
+    if given is not None or account.no_cache or account.demo:
+        yield given or project.look_up(cloud, account.region, redactor)
+        return
+    project_id = remembered.recall(account, keys)
+    if project_id is None:
+        project_id = project.look_up(cloud, account.region, redactor)
+        remembered.remember(account, keys, project_id)
+    try:
+        yield project_id
+    except UsageStatsError as error:
+        if error.http_status in (401, 403, 404):
+            remembered.forget(account, keys)
+        raise
+
+
+@contextmanager
+def connected(
+    account: Account, pace: Pace, timing: Timing, redactor: Redactor, tell: Callable[[str], None]
+) -> Iterator[Tuple[Credentials, Cloud]]:
+    """The keys and a cloud that takes calls with them: the real one, or the embedded endpoint."""
+    with ExitStack() as stack:
+        keys, sites = stack.enter_context(_keys_and_sites(account, timing, redactor))
+        yield keys, stack.enter_context(closing(Cloud(keys, redactor, sites, pace, timing, tell)))
+
+
+@contextmanager
+def _keys_and_sites(account: Account, timing: Timing, redactor: Redactor) -> Iterator[Tuple[Credentials, Sites]]:
+    if not account.demo:
+        keys = credentials.find(account.credentials_file, os.environ, redactor)
+        yield keys, Sites.of_region(account.region, account.endpoint)
         return
     keys = _made_up_keys()
     trouble = os.environ.get(TROUBLE) or None
@@ -141,8 +173,8 @@ def _keys_and_sites(options: Options, timing: Timing, redactor: Redactor) -> Ite
     service = demo.Service(
         access_key_id=keys.access_key_id.reveal(),
         secret_access_key=keys.secret_access_key.reveal(),
-        region=options.region,
-        project_id=options.project_id or demo.PROJECT_ID,
+        region=account.region,
+        project_id=account.project_id or demo.PROJECT_ID,
         clock=timing.now,
         trouble=trouble,
     )

@@ -96,9 +96,9 @@ def checked_project_id(project_id: str, source: str) -> str:
     return project_id
 
 
-def path(project_id: str) -> str:
-    """The path of the operation in a project."""
-    return "/v1/%s/maas/monitoring/show-statistics" % project_id
+def path(project_id: str, operation: str = "show-statistics") -> str:
+    """The path of an operation of the statistics group in a project."""
+    return "/v1/%s/maas/monitoring/%s" % (project_id, operation)
 
 
 def request_body(

@@ -118,6 +118,11 @@ class Transport:
         self._idle.put(session)  # only after success: a broken connection is not used again
         return answer
 
+    def close(self) -> None:
+        """Ends the connections that are still open."""
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
+
     def _session(self) -> requests.Session:
         """A session that no other thread uses."""
         try:

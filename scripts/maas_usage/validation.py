@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import List, NoReturn, Optional, Sequence
 
 from maas_usage import __version__, document, handover
-from maas_usage.console import Printer, guarded
-from maas_usage.errors import PackagesMissing, UsageError, quoted
+from maas_usage.console import Printer, guarded, hand_over
+from maas_usage.errors import UsageError, quoted
+from maas_usage.parser import Parser
 from maas_usage.secrecy import Redactor, refuse_keys_in_arguments
 from maas_usage.statistics import unique_members
 
 NEEDED = ("jsonschema",)
 _SCHEMA_BY_MEMBER = {"checks": "check.schema.json", "operation": "statistics-api.schema.json"}
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        del message  # it could repeat a key
-        raise UsageError("One FILE is taken, or - for standard input.", "See --help.")
 
 
 def main(argv: Optional[Sequence[str]] = None, script: Optional[str] = None) -> int:
@@ -31,25 +25,23 @@ def main(argv: Optional[Sequence[str]] = None, script: Optional[str] = None) -> 
 
 def _run(words: Sequence[str], script: Optional[str], redactor: Redactor, printer: Printer) -> int:
     refuse_keys_in_arguments(words, redactor)
-    parser = _Parser(
+    parser = Parser(
         prog="validate_document.py",
         usage="%(prog)s [FILE|-]",
         description="Checks a kept JSON document of these scripts: silent and 0, or 1 and a line per violation.",
-        allow_abbrev=False,
     )
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="default: -, standard input")
     parser.add_argument("--version", action="version", version="%(prog)s " + __version__)
     path = parser.parse_args(list(words)).file
     if handover.lacking(NEEDED):
-        if script is not None:
-            handover.to_better_python(script, list(words), printer.tell)
-        raise PackagesMissing(handover.MESSAGE, handover.HINT)
-    found = violations(_read(path))
+        hand_over(script, words, printer)
+    found = violations(read(path))
     printer.answer("".join(line + "\n" for line in found))
     return 1 if found else 0
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`; UsageError where there are none."""
     if path == "-":
         if sys.stdin is None or sys.stdin.isatty():
             raise UsageError("Nothing is piped in.", "Name a FILE, or pipe a document in.")
@@ -67,7 +59,7 @@ def violations(content: bytes) -> List[str]:
     # PowerShell redirects in UTF-16.
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        value = json.loads(content.decode(encoding), object_pairs_hook=unique_members, parse_constant=_no_constant)
+        value = json.loads(content.decode(encoding), object_pairs_hook=unique_members, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         return ["$: not JSON: %s" % (str(error) or type(error).__name__)]
     members = value if isinstance(value, dict) else {}
@@ -75,5 +67,6 @@ def violations(content: bytes) -> List[str]:
     return document.violations(value, schema)
 
 
-def _no_constant(name: str) -> NoReturn:
+def no_constant(name: str) -> NoReturn:
+    """Refuses NaN and the infinities, which Python would read."""
     raise ValueError("%s is no JSON number" % name)

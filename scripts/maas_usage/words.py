@@ -85,7 +85,7 @@ _TEXTS: Dict[str, Tuple[str, str]] = {
 # The messages of a document's warnings are English; these say the same.
 _WARNINGS_ZH = {
     "window_clipped": "所查时间段的终点在未来，已截止到现在。",
-    "beyond_retention": "服务只保证保留 30 天的数据：{retained_since} 之前的部分可能缺失，不等于没有用量。",
+    "beyond_retention": "服务只保证保留 30 天的数据：{retained_since} 之前的部分可能缺失，缺失不等于没有用量。",
     "comparison_beyond_retention": "用于比较的上一时间段早于服务保证保留的范围，未查询。",
     "recent_data_lags": "所查时间段包含现在，最近的调用最长可能延迟两小时才计入，实际降幅可能比看上去小。",
     "types_may_overlap": "自定义接入点的调用是否同时计入预置服务尚不清楚：多种服务类型相加可能重复计数。",

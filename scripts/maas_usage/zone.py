@@ -32,7 +32,7 @@ def named(name: str) -> tzinfo:
     if zoneinfo is None:
         raise ImportError("no zoneinfo")
     try:
-        if name in _NOT_A_PLACE or name.split("/")[0] in ("posix", "right"):
+        if not name or name in _NOT_A_PLACE or name.split("/")[0] in ("posix", "right"):
             raise ValueError(name)
         return zoneinfo.ZoneInfo(name)
     # A folder of zones is IsADirectoryError or PermissionError, a blank or ".." ValueError.
@@ -47,7 +47,7 @@ def named(name: str) -> tzinfo:
 
 
 def _suggestion(name: str) -> str:
-    known: List[str] = sorted(zoneinfo.available_timezones())
+    known: List[str] = sorted(set(zoneinfo.available_timezones()) - set(_NOT_A_PLACE))
     by_lower = {zone.lower(): zone for zone in known}
     close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.75)
     return " Did you mean %s?" % by_lower[close[0]] if close else ""
