@@ -8,6 +8,12 @@
 # ///
 """A JSON document of maas_rest_usage_stats.py as a picture: see --help."""
 
+import os
+import sys
+
+# Python does not do this by itself with -P or PYTHONSAFEPATH.
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
 # Python 2 and 3.0-3.7 must get as far as run(): no newer syntax here and in handover.py.
 from maas_usage import handover
 

@@ -214,7 +214,7 @@ class TestFailures:
             get(Cut(b'{"a": 1}', after))
 
     def test_a_reset(self, get):
-        with pytest.raises(requests.exceptions.ConnectionError, match="ConnectionResetError"):
+        with pytest.raises(requests.exceptions.ConnectionError, match="ConnectionResetError|RemoteDisconnected"):
             get(Reset())
 
     def test_garbage(self, get):

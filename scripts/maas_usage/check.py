@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 from urllib.parse import urlsplit
 
 from maas_usage import credentials, document, handover
@@ -24,6 +24,9 @@ from maas_usage.errors import (
     UsageStatsError,
 )
 from maas_usage.secrecy import Redactor
+
+if TYPE_CHECKING:  # Python and packages are examined where requests may be missing
+    from maas_usage.cloud import Cloud
 
 # In the order in which one stands on the other.
 NAMES = ("python", "packages", "keys", "key_file", "network", "clock", "project", "permission")
@@ -57,7 +60,9 @@ class Findings:
 
     def fail(self, name: str, error: UsageStatsError) -> None:
         """Something is not as it should be."""
-        self._found[name] = Check(name, "failed", "%s %s" % (error.message, error.hint))
+        # One line a check: the hint with two command lines becomes one that can be copied.
+        hint = error.hint.replace(":\n  ", ": ").replace("\n  ", " && ")
+        self._found[name] = Check(name, "failed", "%s %s" % (error.message, hint))
         self.error = self.error or error
 
     def all(self) -> List[Check]:
@@ -127,33 +132,28 @@ def of_keys(
     return keys
 
 
-def of_service(
-    findings: Findings,
-    look_up: Callable[[], str],
-    ask: Callable[[str], None],
-    host: str,
-    clock_offset_s: Callable[[], Optional[float]],
-) -> None:
-    """Examines network, clock, project and permission with at most two signed calls.
+def of_service(findings: Findings, look_up: Callable[[], str], ask: Callable[[str], None], cloud: Cloud) -> None:
+    """Examines network, clock, project and permission with at most two signed calls of `cloud`.
 
     The first rejection ends it, so a rejected key is never sent twice.
     """
+    host = urlsplit(cloud.sites.statistics).hostname or ""
     project_id = ""
     try:
         project_id = look_up()
         ask(project_id)
     except UsageStatsError as error:
         name = _concerned(error, "permission" if project_id else "project")
-        if name != "network":
+        if cloud.answered and name != "network":
             _reached(findings, host)
-        if name not in ("network", "clock"):
-            _clock(findings, clock_offset_s())
+            if name != "clock":
+                _clock(findings, cloud.clock_offset_s)
         if name == "permission":
             findings.ok("project", "Project %s." % project_id)
         findings.fail(name, error)
         return
     _reached(findings, host)
-    _clock(findings, clock_offset_s())
+    _clock(findings, cloud.clock_offset_s)
     findings.ok("project", "Project %s." % project_id)
     findings.ok("permission", "Statistics of the last minute were answered.")
 

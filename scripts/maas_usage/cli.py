@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import suppress
@@ -56,7 +55,10 @@ def _run(words: Sequence[str], script: Optional[str], timing: Timing, redactor: 
     asked = window.resolve(options.expression, now_ms, where)
     answer = session.answer(options, asked, pace, timing, redactor, printer)
     refuse_unsound(answer)
-    printer.answer(_text(answer, options))
+    if options.format == "json":
+        printer.answer_json(answer, options.pretty)
+    else:
+        printer.answer(_text(answer, options))
     if options.format == "csv":  # it has no place for them
         for warning in answer["warnings"]:
             printer.tell("%s: %s" % (warning["code"], warning["message"]))
@@ -78,7 +80,7 @@ def _check(
     if not lacking:
         refuse_unsound(result, check.SCHEMA)
     if options.format == "json":
-        printer.answer(json.dumps(result, indent=2 if options.pretty else None) + "\n")
+        printer.answer_json(result, options.pretty)
     else:
         printer.answer("".join("%-8s %-11s %s\n" % (c.status, c.name, c.message) for c in findings.all()))
     if findings.error is None:
@@ -89,8 +91,6 @@ def _check(
 def _text(answer: Dict[str, Any], options: Options) -> str:
     from maas_usage import render
 
-    if options.format == "json":
-        return render.json_text(answer, options.pretty)
     if options.format == "csv":
         return render.csv_text(answer)
     if options.format == "markdown":

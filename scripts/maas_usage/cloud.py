@@ -51,6 +51,7 @@ class Cloud:
         self._transport = Transport(credentials, sites, timing)
         self._lock = threading.Lock()
         self.sends: Dict[str, int] = {}
+        self.answered = False  # by anybody, whatever the status
         self.clock_offset_s: Optional[float] = None  # the service's clock less this machine's
 
     def close(self) -> None:
@@ -118,6 +119,7 @@ class Cloud:
             if remaining_s <= patience_s:
                 raise deadline_passed(self._pace.deadline_s) from None
             raise Transient(silence(request)) from None
+        self.answered = True
         server_time = refusals.http_date(answer.headers.get("Date"))
         if server_time is not None:
             self.clock_offset_s = server_time.timestamp() - self._timing.now()

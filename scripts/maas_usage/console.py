@@ -24,6 +24,8 @@ from maas_usage.files import refuse_unusable_place, write_whole
 from maas_usage.secrecy import Redactor
 
 DEBUG = "MAAS_USAGE_DEBUG"
+# The members of documents that hold sentences, names, or what the service sent.
+FREE_TEXT = ("message", "hint", "api_code", "request_id", "expression", "note", "raw", "answer", "request")
 
 
 def guarded(body: Callable[[Redactor, Printer], int], as_json: bool) -> int:
@@ -89,10 +91,8 @@ def refuse_unsound(answer: Dict[str, Any], schema: str = document.USAGE_SCHEMA) 
 
 
 def _interrupted(status: ExitStatus) -> Interrupted:
-    error = Interrupted(
-        "Interrupted by %s." % ("Ctrl-C" if status == ExitStatus.INTERRUPTED else "SIGTERM"),
-        "Nothing was changed anywhere: run it again when it suits.",
-    )
+    by_ctrl_c = status == ExitStatus.INTERRUPTED
+    error = Interrupted(handover.INTERRUPTED if by_ctrl_c else "Interrupted by SIGTERM.", handover.HINT_INTERRUPTED)
     error.exit_status = status
     return error
 
@@ -159,11 +159,28 @@ class Printer:
 
     def answer(self, text: str) -> None:
         """The answer, and nothing else, to stdout or to the file."""
-        cleaned = self._redactor.clean(text)
+        self._put(self._redactor.clean(text))
+
+    def _put(self, text: str) -> None:
         if self._path is None:
-            write(sys.stdout, cleaned)
+            write(sys.stdout, text)
         else:
-            write_whole(self._path, cleaned.encode())
+            write_whole(self._path, text.encode())
+
+    def answer_json(self, result: Dict[str, Any], pretty: bool = False) -> None:
+        """A document, in ASCII so that every console and pipe can carry it.
+
+        Only its free text is redacted: a secret that happens to be a word of the format, or a
+        figure, must not break the document.
+        """
+        self._put(json.dumps(self._cleaned(result), indent=2 if pretty else None) + "\n")
+
+    def _cleaned(self, value: Any, free: bool = False) -> Any:
+        if isinstance(value, dict):
+            return {name: self._cleaned(member, free or name in FREE_TEXT) for name, member in value.items()}
+        if isinstance(value, list):
+            return [self._cleaned(member, free) for member in value]
+        return self._redactor.clean(value) if free and isinstance(value, str) else value
 
     def complain(self, error: UsageStatsError) -> int:
         """One clear line to stderr; returns the exit status."""
@@ -178,9 +195,10 @@ class Printer:
         if not isinstance(error, (InternalError, PackagesMissing)) and _violations(result):
             return self.failure(_internal(ValueError("error document")))
         status = self.complain(error)
-        if self._as_json:  # to stdout, whatever --output says
+        if self._as_json:
+            self._path = None  # to stdout, whatever --output says
             with suppress(InternalError):  # the line above was said all the same
-                write(sys.stdout, self._redactor.clean(json.dumps(result)) + "\n")
+                self.answer_json(result)
         return status
 
 

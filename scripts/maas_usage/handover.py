@@ -15,6 +15,8 @@ TRIED = "MAAS_USAGE_HANDED_OVER"
 
 MESSAGE = "This Python lacks packages that the tool needs, and neither the bundle's .venv nor uv has them."
 TOO_OLD = "This Python is too old: Python 3.8 or newer is needed."
+INTERRUPTED = "Interrupted by Ctrl-C."
+HINT_INTERRUPTED = "Nothing was changed anywhere: run it again when it suits."
 HINT = """Make them once, in the folder that holds SKILL.md:
   python3 -m venv .venv
   .venv/bin/python -m pip install ."""
@@ -23,14 +25,23 @@ HINT_TOO_OLD = "Call the script with a newer one, for example python3.12 in plac
 
 def run(script, module, always_json=False):
     """Runs `module.main()` for a script and exits with its status; a Python below 3.8 gets one line."""
+    as_json = always_json or wants_json(sys.argv[1:])
     if sys.version_info < OLDEST:
-        sys.stderr.write("packages_missing: %s %s\n" % (TOO_OLD, HINT_TOO_OLD))
-        if always_json or wants_json(sys.argv[1:]):
-            import json
+        sys.exit(_refuse("packages_missing", 2, TOO_OLD, HINT_TOO_OLD, as_json))
+    try:
+        main = importlib.import_module(module).main
+    except KeyboardInterrupt:  # before there is anybody else to catch it
+        sys.exit(_refuse("interrupted", 130, INTERRUPTED, HINT_INTERRUPTED, as_json))
+    sys.exit(main(script=os.path.realpath(script)))
 
-            sys.stdout.write(json.dumps(missing_document(TOO_OLD, HINT_TOO_OLD)) + "\n")
-        sys.exit(2)
-    sys.exit(importlib.import_module(module).main(script=os.path.realpath(script)))
+
+def _refuse(code, status, message, hint, as_json):
+    sys.stderr.write("%s: %s %s\n" % (code, message, hint))
+    if as_json:
+        import json
+
+        sys.stdout.write(json.dumps(constant_document(code, message, hint)) + "\n")
+    return status
 
 
 def wants_json(argv):
@@ -43,19 +54,19 @@ def wants_json(argv):
     return said == "json"
 
 
-def missing_document(message, hint):
-    """The JSON document of `packages_missing`; constant, since nothing is there to validate it."""
+def constant_document(code, message, hint):
+    """The JSON document of an error that comes before anything could validate it."""
     return {
         "schema_version": "1.0",
         "status": "error",
         "error": {
-            "code": "packages_missing",
+            "code": code,
             "message": message,
             "hint": hint,
             "http_status": None,
             "api_code": None,
             "request_id": None,
-            "retryable": False,
+            "retryable": code == "interrupted",
             "retry_after_s": None,
         },
     }

@@ -102,7 +102,7 @@ def error_of(
             if number == "0802"
             else "Grant modelarts:monitoring:get and modelarts:service:get in this project, wait 15-30"
             " minutes, and check that the project id belongs to these keys. If it is the look-up of the"
-            " project that is refused, give --project-id or HW_PROJECT_ID.",
+            " project that is refused, grant iam:projects:listProjects or give --project-id.",
         )
     if status == 404 and number == "0101":
         return region_unsupported(refusal)

@@ -33,11 +33,6 @@ _FIGURES = (
 Document = Dict[str, Any]
 
 
-def json_text(document: Document, pretty: bool) -> str:
-    """The document as JSON in ASCII, so that every console and pipe can carry it."""
-    return json.dumps(document, indent=2 if pretty else None) + "\n"
-
-
 def csv_text(document: Document) -> str:
     """RFC 4180: a header, then a line per row, or one line `total` where there are none."""
     out = io.StringIO()

@@ -89,7 +89,11 @@ def printable(text: str) -> str:
     Line breaks and tabs become blanks; everything else that steers a terminal, hides or turns
     text around is dropped.
     """
-    spaced = re.sub(r"[\t\r\n\u2028\u2029]+", " ", _TERMINAL_SEQUENCE.sub("", text))
+    return _without_controls(_TERMINAL_SEQUENCE.sub("", text))
+
+
+def _without_controls(text: str) -> str:
+    spaced = re.sub(r"[\t\r\n\u2028\u2029]+", " ", text)
     return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
 
 
@@ -130,7 +134,7 @@ class Redactor:
         middle of a key nor lean on its edge; the cut comes last, so that it leaves no half behind.
         """
         cleaned = _without_keys(self.clean(_TERMINAL_SEQUENCE.sub("", text)))
-        cleaned = _without_keys(self.clean(printable(cleaned))).strip()
+        cleaned = _without_keys(self.clean(_without_controls(cleaned))).strip()
         return cleaned if len(cleaned) <= longest else cleaned[: longest - 1] + "…"
 
     def clean_value(self, value: Any) -> Any:

@@ -7,7 +7,6 @@ import secrets
 import string
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Callable, ContextManager, Dict, Iterator, List, Optional, Protocol, Tuple
-from urllib.parse import urlsplit
 
 from maas_usage import check, credentials, demo, document, project, remembered, statistics, usage, window
 from maas_usage.account import Account
@@ -114,8 +113,7 @@ def examine(
             given = given_project(options.account, keys)
             return given or project.look_up(cloud, options.account.region, redactor)
 
-        host = urlsplit(cloud.sites.statistics).hostname or ""
-        check.of_service(findings, look_up, ask, host, lambda: cloud.clock_offset_s)
+        check.of_service(findings, look_up, ask, cloud)
 
 
 def given_project(account: Account, keys: Credentials) -> Optional[str]:

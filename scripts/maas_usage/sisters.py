@@ -90,12 +90,10 @@ def _run(words: Sequence[str], script: Optional[str], timing: Timing, redactor: 
             with suppress(ImportError):
                 _window(question, now_ms)
         hand_over(script, words, printer)
-    from maas_usage import render
-
     pace = Pace(question.deadline_s, timing, started)
     result = answer(question, _window(question, now_ms), pace, timing, redactor, printer)
     refuse_unsound(result, SCHEMA)
-    printer.answer(render.json_text(result, question.pretty))
+    printer.answer_json(result, question.pretty)
     return ExitStatus.OK
 
 

@@ -161,7 +161,7 @@ class Transport:
                     "Check HTTPS_PROXY; NO_PROXY lists hosts that need no proxy.",
                 )
             )
-        if caused_by(ValueError):  # a malformed proxy URL, above all
+        if isinstance(error, ValueError):  # a malformed proxy URL, above all
             return NetworkFailure(
                 "No connection to %s can be made with these settings (%s)." % (host, type(error).__name__),
                 "Check HTTPS_PROXY and REQUESTS_CA_BUNDLE.",
@@ -245,7 +245,8 @@ def _causes(error: Optional[BaseException]) -> Iterator[BaseException]:
         if isinstance(cause, BaseException) and id(cause) not in seen:
             seen.add(id(cause))
             yield cause
-            waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None)]
+            context = None if cause.__suppress_context__ else cause.__context__
+            waiting += [cause.__cause__, context, getattr(cause, "reason", None)]
             waiting += cause.args
 
 
