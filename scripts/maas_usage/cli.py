@@ -94,11 +94,11 @@ def _text(answer: Dict[str, Any], options: Options) -> str:
     if options.format == "csv":
         return render.csv_text(answer)
     if options.format == "markdown":
-        text = render.markdown(answer, options.lang)
+        text, raw = render.markdown(answer, options.lang), render.raw_markdown
     else:
         colour = options.output is None and sys.stdout is not None and sys.stdout.isatty()
-        text = render.table(answer, options.lang, colour and not os.environ.get("NO_COLOR"))
-    return text + (render.raw(answer, options.lang) if options.raw else "")
+        text, raw = render.table(answer, options.lang, colour and not os.environ.get("NO_COLOR")), render.raw
+    return text + (raw(answer, options.lang) if options.raw else "")
 
 
 def _refuse_impossible_window(options: Options, now_ms: int) -> None:

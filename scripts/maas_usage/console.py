@@ -225,6 +225,8 @@ def write(stream: Any, text: str) -> None:
     if stream is None:  # closed by the caller
         return
     try:
+        if "\r\n" in text and hasattr(stream, "reconfigure"):
+            stream.reconfigure(newline="")  # CSV has line ends of its own
         try:
             stream.write(text)
         except UnicodeEncodeError:

@@ -61,7 +61,7 @@ class UsageStatsError(Exception):
 
     code: ClassVar[str]
     exit_status: ExitStatus
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(
         self,

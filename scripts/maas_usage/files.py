@@ -11,24 +11,26 @@ from maas_usage.errors import InternalError, UsageError, quoted
 
 def refuse_unusable_place(path: str) -> None:
     """Raises UsageError where a file cannot be written, before any work is done for it."""
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise _unusable(path, "its folder does not exist")
-    if os.path.isdir(path):
-        raise _unusable(path, "it is a folder")
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise _unusable(path, "it is no regular file")
+    target = os.path.realpath(path)
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        if not path:
+            raise OSError(0, "it has no name")
+        if os.path.islink(target):
+            raise OSError(0, "it is a link to itself")
+        if os.path.exists(target) and not os.path.isfile(target):
+            raise OSError(0, "it is a folder" if os.path.isdir(target) else "it is no regular file")
+        with suppress(FileNotFoundError):
+            os.stat(target)  # a name that is too long
+        if not os.path.isdir(os.path.dirname(target)):
+            raise OSError(0, "its folder does not exist")
+        with tempfile.TemporaryFile(dir=os.path.dirname(target)):
             pass
-    except OSError as error:
-        raise _unusable(path, error.strerror or "its folder cannot be written") from None
-
-
-def _unusable(path: str, reason: str) -> UsageError:
-    return UsageError(
-        "The file %s cannot be written: %s." % (quoted(path), reason), "Name a file in a folder that can be written."
-    )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name cannot be one"
+        raise UsageError(
+            "The file %s cannot be written: %s." % (quoted(path), reason),
+            "Name a file in a folder that can be written.",
+        ) from None
 
 
 def write_whole(path: str, content: bytes) -> None:
@@ -37,8 +39,9 @@ def write_whole(path: str, content: bytes) -> None:
     Raises InternalError where that fails; what stood there before then still does.
     """
     target = os.path.realpath(path)  # a symbolic link stays one
-    descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".maas-usage-")
+    beside = None
     try:
+        descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".maas-usage-")
         with os.fdopen(descriptor, "wb") as out:
             out.write(content)
         os.chmod(beside, _mode(target))
@@ -49,8 +52,9 @@ def write_whole(path: str, content: bytes) -> None:
             "Free the place it goes to, or name another, and run it again.",
         ) from None
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(beside)
+        if beside is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(beside)
 
 
 def _mode(path: str) -> int:

@@ -25,6 +25,7 @@ from maas_usage.errors import (
 )
 from maas_usage.secrecy import Redactor
 
+LONGEST_READ = 100_000  # of a message, before it is cleaned and cut
 LOCK_S = 300
 LARGEST_SKEW_S = 15 * 60
 SUPPORTED_REGIONS = ("cn-southwest-2", "ap-southeast-1")
@@ -62,7 +63,7 @@ def read(status: int, headers: Mapping[str, str], body: Any, redactor: Redactor)
         for name in names:
             value = members.get(name)
             if value is not None and not isinstance(value, (dict, list, bool)):
-                return redactor.clean_foreign(str(value), longest=200)
+                return redactor.clean_foreign(str(value)[:LONGEST_READ], longest=200)
         return None
 
     header_id = headers.get("X-Request-Id")

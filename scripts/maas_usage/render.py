@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from datetime import datetime, timedelta
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -13,10 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from maas_usage.words import approximately, say, warning
+from maas_usage.words import approximately, expression, say, warning
 
 WIDTH = 80
 LONGEST_BAR = 16
+SHORTEST_BAR = 3
+SHORTEST_NAME = 12
+_COLUMNS = ("tokens", "requests", "errors", "error_rate")
 # For consoles that cannot encode these.
 PLAIN_FORMS = str.maketrans({"█": "#", "▏": "|", "◄": "<", "…": "...", "→": "->", "（": "(", "）": ")"})
 
@@ -59,9 +63,10 @@ def _harmless(label: str) -> str:
 
 def table(document: Document, lang: str, colour: bool = False) -> str:
     """The answer for a person at a terminal, 80 columns wide."""
+    grid, width = _rows(document, lang) if document["rows"] else (_figures(document, lang), WIDTH)
     console = Console(
         file=io.StringIO(),
-        width=WIDTH,
+        width=max(WIDTH, width),  # wider only where figures need it
         force_terminal=colour,
         color_system="standard" if colour else None,
         legacy_windows=False,
@@ -73,7 +78,7 @@ def table(document: Document, lang: str, colour: bool = False) -> str:
     for line in _scope(document, lang):
         _line(console, line)
     console.print()
-    console.print(_rows(document, lang) if document["rows"] else _figures(document, lang))
+    console.print(grid)
     console.print()
     for line in _said_of_rows(document, lang):
         _line(console, line)
@@ -88,7 +93,7 @@ def table(document: Document, lang: str, colour: bool = False) -> str:
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(text, style=style), soft_wrap=False)
+    console.print(Text(text, style=style), width=WIDTH)
 
 
 def _figures(document: Document, lang: str) -> Table:
@@ -100,44 +105,43 @@ def _figures(document: Document, lang: str) -> Table:
     return grid
 
 
-def _rows(document: Document, lang: str) -> Table:
+def _rows(document: Document, lang: str) -> Tuple[Table, int]:
+    """The rows as a grid, and how many columns wide it is."""
     rows = document["rows"]
     worst = _worst(rows)
     most = max(row["usage"]["total_tokens"] for row in rows)
-    cells = [
-        _cells(
-            _group(row, document, lang) + ("*" if row.get("partial") else ""),
-            row,
-            document,
-            " ◄" if row is worst else "",
-        )
-        for row in rows
-    ]
-    cells.append(_cells(say(lang, "total"), {"usage": document["totals"]}, document))
-    headings = tuple(
-        say(lang, name) for name in (document["query"]["group_by"], "tokens", "requests", "errors", "error_rate")
-    )
-    widths = [max(cell_len(line[i]) for line in [headings, *cells]) for i in range(len(headings))]
-    bar_width = max(1, min(LONGEST_BAR, WIDTH - sum(widths) - 2 * len(headings) - cell_len(say(lang, "worst")) - 3))
+    names = [_group(row, document, lang) + ("*" if row.get("partial") else "") for row in rows]
+    names.append(say(lang, "total"))
+    figures = [_figures_of(row, document) for row in [*rows, {"usage": document["totals"]}]]
+    headings = [say(lang, name) for name in (document["query"]["group_by"], *_COLUMNS)]
+    mark = "◄ %s" % say(lang, "worst") if worst is not None else ""
+
+    # No figure is ever cut: what room they leave goes to the names, and then to the bars.
+    widths = [max(cell_len(line[i]) for line in [headings[1:], *figures]) for i in range(len(_COLUMNS))]
+    room = WIDTH - sum(widths) - 2 * len(widths) - (cell_len(mark) + 2 if mark else 0)
+    name_width = min(max(map(cell_len, [headings[0], *names])), max(SHORTEST_NAME, room))
+    bar_width = min(LONGEST_BAR, room - name_width - 2)
+
     grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="", show_edge=False)
-    for number, heading in enumerate(headings):
-        grid.add_column(heading, justify="left" if number == 0 else "right", no_wrap=True)
-        if number == 1:
+    grid.add_column(headings[0], width=name_width, overflow="fold")
+    for number, (heading, width) in enumerate(zip(headings[1:], widths)):
+        grid.add_column(heading, justify="right", no_wrap=True, width=width)
+        if number == 0 and bar_width >= SHORTEST_BAR:
             grid.add_column("", no_wrap=True, width=bar_width)
-    grid.add_column("", no_wrap=True)
-    for line, row in zip(cells, [*rows, None]):
-        bar = "" if row is None else _bar(row["usage"]["total_tokens"], most, bar_width)
+    if mark:
+        grid.add_column("", no_wrap=True, width=cell_len(mark))
+    for name, line, row in zip(names, figures, [*rows, None]):
         is_worst = row is not None and row is worst
-        mark = say(lang, "worst") if is_worst else ""
+        bar = [] if bar_width < SHORTEST_BAR else [_bar(row["usage"]["total_tokens"], most, bar_width) if row else ""]
         style = "red" if is_worst else "bold" if row is None else ""
-        grid.add_row(*line[:2], bar, *line[2:], mark, style=style)
-    return grid
+        marks = [mark if is_worst else ""] if mark else []
+        grid.add_row(name, line[0], *bar, *line[1:], *marks, style=style)
+    return grid, WIDTH - room + name_width + 2
 
 
-def _cells(name: str, row: Document, document: Document, mark: str = "") -> Tuple[str, ...]:
+def _figures_of(row: Document, document: Document) -> List[str]:
     usage = _known(row, document)
-    figures = [_figure(figure, usage[figure]) for figure in ("total_tokens", "requests", "errors", "error_rate")]
-    return (name, *figures[:3], "%s%-2s" % (figures[3], mark))
+    return [_figure(figure, usage[figure]) for figure in ("total_tokens", "requests", "errors", "error_rate")]
 
 
 def _bar(tokens: int, most: int, width: int) -> str:
@@ -206,7 +210,7 @@ def _scope(document: Document, lang: str) -> Iterator[str]:
     yield say(
         lang,
         "window",
-        expression=asked["expression"],
+        expression=expression(lang, asked["expression"]),
         start=_clock(asked["start"]),
         end=_end(asked, lang),
         zone=asked["timezone"],
@@ -290,8 +294,18 @@ def _notes(document: Document, lang: str) -> Iterator[str]:
 
 def raw(document: Document, lang: str) -> str:
     """The service's own answers, one line a call, to stand below a table."""
-    lines = [say(lang, "raw"), *(json.dumps(item) for item in document["raw"])]
-    return "\n" + "\n".join(lines) + "\n"
+    return "\n%s\n%s\n" % (say(lang, "raw"), _raw_lines(document))
+
+
+def raw_markdown(document: Document, lang: str) -> str:
+    """The same as code, in a fence that no text in it can close."""
+    lines = _raw_lines(document)
+    fence = "`" * (1 + max([2, *(len(run) for run in re.findall("`+", lines))]))
+    return "\n%s\n\n%sjson\n%s\n%s\n" % (say(lang, "raw"), fence, lines, fence)
+
+
+def _raw_lines(document: Document) -> str:
+    return "\n".join(json.dumps(item) for item in document["raw"])
 
 
 # --- pieces ----------------------------------------------------------------------------------
@@ -350,6 +364,8 @@ def _moment(instant: str) -> datetime:
 
 def _clock(instant: str) -> str:
     moment = _moment(instant)
+    if moment.microsecond:
+        return moment.strftime("%Y-%m-%d %H:%M:%S.") + "%03d" % (moment.microsecond // 1000)
     return moment.strftime("%Y-%m-%d %H:%M" if moment.second == 0 else "%Y-%m-%d %H:%M:%S")
 
 

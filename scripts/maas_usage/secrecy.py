@@ -33,6 +33,7 @@ _SECRET_ACCESS_KEY = re.compile(
     r"(?<![A-Za-z0-9])(?![A-Z]{40})(?![a-z]{40})(?![0-9]{40})[A-Za-z0-9]{40}(?![A-Za-z0-9])"
 )
 _TERMINAL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_PASSWORD_IN_URL = re.compile(r"//[^/\s@]+@")
 _KEY_OPTIONS = {
     "ak",
     "sk",
@@ -122,10 +123,10 @@ class Redactor:
         return any(pattern.search(text) for _, pattern, _ in self._known)
 
     def clean(self, text: str) -> str:
-        """The text without the secrets learnt so far; layout is kept."""
+        """The text without the secrets learnt so far and passwords in URLs; layout is kept."""
         for _, pattern, shown_as in self._known:
             text = pattern.sub(lambda _match, shown=shown_as: shown, text)  # type: ignore[misc]
-        return text
+        return _PASSWORD_IN_URL.sub("//%s@" % REDACTED, text)
 
     def clean_foreign(self, text: str, longest: int = 300) -> str:
         """Somebody else's text made fit to print: one line, no control characters, no keys at all.

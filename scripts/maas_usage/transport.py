@@ -151,7 +151,7 @@ class Transport:
             )
         if caused_by(requests.exceptions.ProxyError):
             if any("Tunnel connection failed: 407" in str(cause) for cause in causes):
-                return NetworkFailure(
+                return _final(
                     "The proxy asks for a user name and password (407).",
                     "Put them into HTTPS_PROXY; NO_PROXY lists hosts that need no proxy.",
                 )
@@ -162,7 +162,7 @@ class Transport:
                 )
             )
         if isinstance(error, ValueError):  # a malformed proxy URL, above all
-            return NetworkFailure(
+            return _final(
                 "No connection to %s can be made with these settings (%s)." % (host, type(error).__name__),
                 "Check HTTPS_PROXY and REQUESTS_CA_BUNDLE.",
             )
@@ -188,6 +188,13 @@ class Transport:
         )
 
 
+def _final(message: str, hint: str) -> NetworkFailure:
+    """A network failure that does not go away by itself."""
+    error = NetworkFailure(message, hint)
+    error.retryable = False
+    return error
+
+
 def _headers(request: Request) -> Dict[str, str]:
     headers = {
         "Accept": "application/json",
@@ -203,7 +210,7 @@ def _headers(request: Request) -> Dict[str, str]:
 
 def _body(response: requests.Response) -> bytes:
     """The body of an answer; what cannot be an answer of the service is not read to its end."""
-    encoded = response.headers.get("Content-Encoding", "identity").lower() != "identity"
+    encoded = response.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity")
     body = b""
     if not encoded:
         chunks: List[bytes] = []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any, Dict, Tuple
 
 LANGUAGES = ("en", "zh")
 
 _SIZES: Dict[str, Tuple[Tuple[int, str], ...]] = {
-    "en": ((10**12, " trillion"), (10**9, " billion"), (10**6, " million")),
-    "zh": ((10**12, "万亿"), (10**8, "亿"), (10**4, "万")),
+    "en": ((10**6, " million"), (10**9, " billion"), (10**12, " trillion")),
+    "zh": ((10**4, " 万"), (10**8, " 亿"), (10**12, " 万亿")),
 }
 
 _TEXTS: Dict[str, Tuple[str, str]] = {
@@ -77,7 +78,6 @@ _TEXTS: Dict[str, Tuple[str, str]] = {
         "{time} 之后的数字可能还会增加：调用数据最长可能延迟两小时。",
     ),
     "raw": ("The service's own answers, one per call:", "服务的原始应答，每次调用一条："),
-    "heading": ("Huawei Cloud MaaS token usage", "华为云 MaaS token 用量"),
     "figure": ("Figure", "指标"),
     "value": ("Value", "数值"),
 }
@@ -95,6 +95,16 @@ _WARNINGS_ZH = {
 }
 
 
+_PERIODS_ZH = {
+    "today": "今天",
+    "yesterday": "昨天",
+    "this-week": "本周",
+    "last-week": "上周",
+    "this-month": "本月",
+    "last-month": "上月",
+}
+
+
 def say(lang: str, text: str, /, **values: Any) -> str:
     """A text of the table in a language, its places filled."""
     return _TEXTS[text][LANGUAGES.index(lang)].format(**values)
@@ -107,14 +117,28 @@ def warning(lang: str, warning_member: Dict[str, str], retained_since: str) -> s
     return warning_member["message"]
 
 
+def expression(lang: str, words: str) -> str:
+    """The name of a window in a language; English is how the user spelled it."""
+    if lang == "en":
+        return words
+    last = re.fullmatch(r"last ([0-9]+)([hdw])", words)
+    if last is not None:
+        return "最近 %s %s" % (last.group(1), {"h": "小时", "d": "天", "w": "周"}[last.group(2)])
+    return _PERIODS_ZH.get(words, "指定时间")
+
+
 def approximately(lang: str, number: int) -> str:
     """A large number as people say it, to three or four digits; empty where it is short anyway."""
-    for size, name in _SIZES[lang]:
-        if number >= size:
-            return "%s%s" % (_three_or_four_digits(Decimal(number) / size), (" " if lang == "zh" else "") + name)
+    sizes = _SIZES[lang]
+    for (size, name), larger in zip(sizes, [*(size for size, _ in sizes[1:]), None]):
+        said = _three_or_four_digits(Decimal(number) / size)
+        # What rounds up to the next size is said in that.
+        if number >= size and (larger is None or said * size < larger):
+            return f"{said:,}{name}"
     return ""
 
 
-def _three_or_four_digits(number: Decimal) -> str:
-    places = 2 if number < 100 else 1 if number < 1000 else 0
-    return f"{round(number, places).normalize() + 0:,}" if places else f"{number:,.0f}"
+def _three_or_four_digits(number: Decimal) -> Decimal:
+    rounded = round(number, 2 if number < 100 else 1 if number < 1000 else 0)
+    # normalize() alone would say 1E+2.
+    return rounded.normalize() if rounded % 1 else Decimal(int(rounded))

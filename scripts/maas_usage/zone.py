@@ -6,7 +6,7 @@ import difflib
 import sys
 import warnings
 from datetime import tzinfo
-from typing import TYPE_CHECKING, List, Optional
+from typing import TYPE_CHECKING, Optional, Set
 
 from maas_usage.errors import UsageError, quoted
 
@@ -31,24 +31,21 @@ def named(name: str) -> tzinfo:
     """
     if zoneinfo is None:
         raise ImportError("no zoneinfo")
-    try:
-        if not name or name in _NOT_A_PLACE or name.split("/")[0] in ("posix", "right"):
-            raise ValueError(name)
-        return zoneinfo.ZoneInfo(name)
-    # A folder of zones is IsADirectoryError or PermissionError, a blank or ".." ValueError.
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        if not zoneinfo.available_timezones():
-            raise ImportError("no zone data") from None
+    # Looked up first: backports.zoneinfo crashes on other files that lie beside the zones.
+    known = zoneinfo.available_timezones().difference(_NOT_A_PLACE)
+    if not known:
+        raise ImportError("no zone data")
+    if name not in known:
         raise UsageError(
-            "%s is not an IANA time zone name.%s" % (quoted(name), _suggestion(name)),
+            "%s is not an IANA time zone name.%s" % (quoted(name), _suggestion(name, known)),
             "Give a name such as %s or --timezone America/Chicago; an abbreviation such as CST"
             " means several zones." % EXAMPLE,
-        ) from None
+        )
+    return zoneinfo.ZoneInfo(name)
 
 
-def _suggestion(name: str) -> str:
-    known: List[str] = sorted(set(zoneinfo.available_timezones()) - set(_NOT_A_PLACE))
-    by_lower = {zone.lower(): zone for zone in known}
+def _suggestion(name: str, known: Set[str]) -> str:
+    by_lower = {zone.lower(): zone for zone in sorted(known)}
     close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.75)
     return " Did you mean %s?" % by_lower[close[0]] if close else ""
 
