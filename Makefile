@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PY = $(VENV)/bin/python
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench pictures clean
 
 demo: $(VENV)/ready
 	$(PY) scripts/maas_rest_usage_stats.py --demo --last 7d
@@ -23,6 +23,9 @@ check: $(VENV)/ready-check
 
 bench: $(VENV)/ready-test
 	PYTHONPATH=scripts:tests $(PY) tests/bench.py
+
+pictures: $(VENV)/ready-test
+	PYTHONPATH=scripts $(PY) tools/pictures.py
 
 clean:
 	rm -rf $(VENV)

@@ -10,9 +10,8 @@ import string
 import time
 from unittest import mock
 
-from stage import Reply, Stage
-
 from maas_usage import cli, demo
+from stage import Reply, Stage
 
 DELAY_S = 0.2
 

@@ -12,9 +12,6 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from maas_usage import demo
-from referencing import Registry, Resource
-
 from conftest import (
     IAM,
     KEYS,
@@ -40,6 +37,8 @@ from conftest import (
     project,
     refused,
 )
+from maas_usage import demo
+from referencing import Registry, Resource
 from stage import Stage, closed_port, json_reply
 
 NAMES = ["python", "packages", "keys", "key_file", "network", "clock", "project", "permission"]
@@ -88,7 +87,9 @@ def assert_failed(told, name, code, status):
     assert (told.status, document["status"], document["error"]["code"]) == (status, "error", code)
     found = statuses(document)
     assert [one for one, state in found.items() if state == "failed"] == [name]
-    assert document["error"]["message"] in message(document, name) and document["error"]["hint"] in message(document, name)
+    assert document["error"]["message"] in message(document, name) and document["error"]["hint"] in message(
+        document, name
+    )
     assert told.err.splitlines()[-1].startswith(code + ": ")
     return document
 
@@ -120,9 +121,7 @@ def test_in_text_a_line_is_a_check():
     told = ask(account(), "--check")
     assert (told.status, told.err) == (0, "")
     lines = told.out.splitlines()
-    assert [line.split()[:2] for line in lines] == [
-        ["skipped" if name == "key_file" else "ok", name] for name in NAMES
-    ]
+    assert [line.split()[:2] for line in lines] == [["skipped" if name == "key_file" else "ok", name] for name in NAMES]
     assert len({re.match(r"\S+ +\S+ +", line).end() for line in lines}) == 1
     assert_clean(told.out)
 
@@ -236,7 +235,9 @@ def test_each_trouble_is_found(trouble, place):
         assert len(told.requests) == 1
     else:
         assert len({request.body for request in told.statistics}) <= 1
-        assert len(told.statistics) <= (4 if trouble in ("throttled", "broken") else 2 if trouble.endswith("-once") else 1)
+        assert len(told.statistics) <= (
+            4 if trouble in ("throttled", "broken") else 2 if trouble.endswith("-once") else 1
+        )
 
 
 @pytest.mark.parametrize("trouble", [name for name, failure in TROUBLES.items() if failure and name != "silent"])
@@ -282,7 +283,14 @@ def test_without_permission_to_look_up_the_own_list_is_asked():
 
 
 def test_the_choices_of_an_ambiguous_project_are_told():
-    told = ask_json(answering(iam=json_reply(200, {"projects": [project("cn-southwest-2_a", "a" * 32), project("cn-southwest-2_b", "b" * 32)]})), "--check")
+    told = ask_json(
+        answering(
+            iam=json_reply(
+                200, {"projects": [project("cn-southwest-2_a", "a" * 32), project("cn-southwest-2_b", "b" * 32)]}
+            )
+        ),
+        "--check",
+    )
     document = assert_failed(told, "project", "project_ambiguous", 4)
     assert "a" * 32 in message(document, "project") and "b" * 32 in message(document, "project")
     assert told.statistics == []
@@ -307,7 +315,13 @@ def test_a_project_that_is_none_is_found_before_anything_is_sent():
 
 @pytest.mark.parametrize(
     "ahead_s, said",
-    [(0, "Less than a minute"), (30, "Less than a minute"), (300, "5 minutes behind"), (-300, "5 minutes ahead of"), (840, "14 minutes behind")],
+    [
+        (0, "Less than a minute"),
+        (30, "Less than a minute"),
+        (300, "5 minutes behind"),
+        (-300, "5 minutes ahead of"),
+        (840, "14 minutes behind"),
+    ],
 )
 def test_how_far_the_clock_is_off(ahead_s, said):
     told = ask_json(account(clock=lambda: NOW_S + ahead_s), "--check")
@@ -339,7 +353,10 @@ def test_a_service_that_does_not_tell_its_time():
         ({"HW_SECURITY_TOKEN": drawn_token()}, "credentials_missing"),
         ({"HW_ACCESS_KEY": "<your-access-key-id>", "HW_SECRET_KEY": KEYS.secret}, "credentials_unreadable"),
         ({"HW_ACCESS_KEY": "your-access-key-id", "HW_SECRET_KEY": KEYS.secret}, "credentials_unreadable"),
-        ({"HW_ACCESS_KEY": KEYS.key_id, "HW_SECRET_KEY": KEYS.secret[:20] + " " + KEYS.secret[20:]}, "credentials_unreadable"),
+        (
+            {"HW_ACCESS_KEY": KEYS.key_id, "HW_SECRET_KEY": KEYS.secret[:20] + " " + KEYS.secret[20:]},
+            "credentials_unreadable",
+        ),
         ({"HW_ACCESS_KEY": KEYS.key_id, "HW_SECRET_KEY": '"%s"' % KEYS.secret}, "credentials_unreadable"),
         ({"HW_ACCESS_KEY": KEYS.key_id, "HW_SECRET_KEY": "x" * 40}, "credentials_unreadable"),
     ],
@@ -416,7 +433,9 @@ def test_a_key_file_that_only_its_owner_can_read(tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX")
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o666])
 def test_a_key_file_that_others_can_read(tmp_path, mode):
-    told = ask_json(account(), "--check", "--credentials-file", str(written(tmp_path / "aksk.txt", mode=mode)), keys=None)
+    told = ask_json(
+        account(), "--check", "--credentials-file", str(written(tmp_path / "aksk.txt", mode=mode)), keys=None
+    )
     document = document_of(told.out)
     assert told.status == 0
     assert "chmod 600" in message(document, "key_file")

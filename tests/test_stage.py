@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-
 from stage import (
     DIVERTING,
     Cut,
@@ -262,11 +261,10 @@ class TestClosing:
         def app(request):
             raise error
 
-        with pytest.raises((AssertionError, RuntimeError)) as caught:
-            with Stage(app) as stage:
-                stage.apply_to(monkeypatch)
-                with pytest.raises(requests.exceptions.ConnectionError):
-                    requests.get(IAM)
+        with pytest.raises((AssertionError, RuntimeError)) as caught, Stage(app) as stage:
+            stage.apply_to(monkeypatch)
+            with pytest.raises(requests.exceptions.ConnectionError):
+                requests.get(IAM)
         assert error in (caught.value, caught.value.__cause__)
 
     def test_clients_that_leave_are_no_news(self, monkeypatch, capfd):
