@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage import json_reply
 
-NOW = "2026-11-24T05:32:10+08:00"
+NOW = "2026-11-24T05:32:10"
 RETAINED_MS = NOW_MS - 30 * DAY_MS
 FIGURES = (
     "total_tokens",
@@ -44,6 +44,12 @@ def instant(text):
 
 def codes(document):
     return [warning["code"] for warning in document["warnings"]]
+
+
+def whole(form, stretch):
+    """Start and end of a stretch such as `11-17 05:32:10 / 11-24 00:00`, in full, as a document has them."""
+    moments = (form % moment.replace(" ", "T") for moment in stretch.split(" / "))
+    return tuple(datetime.fromisoformat(moment).isoformat() for moment in moments)
 
 
 def bounds(window):
@@ -91,57 +97,63 @@ def main_figures(usage):
 # --- which window ----------------------------------------------------------------------------
 
 SHANGHAI = [
-    # words, now, this window, the one before
-    ("", NOW, ("11-17T05:32:10", "11-24T05:32:10"), ("11-10T05:32:10", "11-17T05:32:10")),
-    ("--last 24h", NOW, ("11-23T05:32:10", "11-24T05:32:10"), ("11-22T05:32:10", "11-23T05:32:10")),
-    ("--last 2w", NOW, ("11-10T05:32:10", "11-24T05:32:10"), ("10-27T05:32:10", "11-10T05:32:10")),
-    ("--last 45d", NOW, ("10-10T05:32:10", "11-24T05:32:10"), ("08-26T05:32:10", "10-10T05:32:10")),
-    ("--period today", NOW, ("11-24T00:00:00", "11-24T05:32:10"), ("11-23T00:00:00", "11-23T05:32:10")),
-    ("--period today", "2026-11-24T00:00:01+08:00", ("11-24T00:00:00", "11-24T00:00:01"), ("11-23T00:00:00", "11-23T00:00:01")),
-    ("--period yesterday", NOW, ("11-23T00:00:00", "11-24T00:00:00"), ("11-22T00:00:00", "11-23T00:00:00")),
-    ("--period yesterday", "2026-11-24T00:00:00+08:00", ("11-23T00:00:00", "11-24T00:00:00"), ("11-22T00:00:00", "11-23T00:00:00")),
+    # words, now, this window, the one before; all of it in Shanghai
+    ("", NOW, "11-17 05:32:10 / 11-24 05:32:10", "11-10 05:32:10 / 11-17 05:32:10"),
+    ("--last 24h", NOW, "11-23 05:32:10 / 11-24 05:32:10", "11-22 05:32:10 / 11-23 05:32:10"),
+    ("--last 2w", NOW, "11-10 05:32:10 / 11-24 05:32:10", "10-27 05:32:10 / 11-10 05:32:10"),
+    ("--last 45d", NOW, "10-10 05:32:10 / 11-24 05:32:10", "08-26 05:32:10 / 10-10 05:32:10"),
+    ("--period today", NOW, "11-24 00:00 / 11-24 05:32:10", "11-23 00:00 / 11-23 05:32:10"),
+    ("--period today", "2026-11-24T00:00:01", "11-24 00:00 / 11-24 00:00:01", "11-23 00:00 / 11-23 00:00:01"),
+    ("--period yesterday", NOW, "11-23 00:00 / 11-24 00:00", "11-22 00:00 / 11-23 00:00"),
+    ("--period yesterday", "2026-11-24T00:00:00", "11-23 00:00 / 11-24 00:00", "11-22 00:00 / 11-23 00:00"),
     # The week so far, from Monday on.
-    ("--period this-week", NOW, ("11-23T00:00:00", "11-24T05:32:10"), ("11-16T00:00:00", "11-17T05:32:10")),
-    ("--period this-week", "2026-11-23T09:00:00+08:00", ("11-23T00:00:00", "11-23T09:00:00"), ("11-16T00:00:00", "11-16T09:00:00")),
-    ("--period this-week", "2026-11-29T23:59:59+08:00", ("11-23T00:00:00", "11-29T23:59:59"), ("11-16T00:00:00", "11-22T23:59:59")),
-    ("--period last-week", NOW, ("11-16T00:00:00", "11-23T00:00:00"), ("11-09T00:00:00", "11-16T00:00:00")),
+    ("--period this-week", NOW, "11-23 00:00 / 11-24 05:32:10", "11-16 00:00 / 11-17 05:32:10"),
+    ("--period this-week", "2026-11-23T09:00:00", "11-23 00:00 / 11-23 09:00", "11-16 00:00 / 11-16 09:00"),
+    ("--period this-week", "2026-11-29T23:59:59", "11-23 00:00 / 11-29 23:59:59", "11-16 00:00 / 11-22 23:59:59"),
+    ("--period last-week", NOW, "11-16 00:00 / 11-23 00:00", "11-09 00:00 / 11-16 00:00"),
     # The month so far; months have lengths of their own.
-    ("--period this-month", NOW, ("11-01T00:00:00", "11-24T05:32:10"), ("10-01T00:00:00", "10-24T05:32:10")),
-    ("--period this-month", "2026-03-31T12:00:00+08:00", ("03-01T00:00:00", "03-31T12:00:00"), ("02-01T00:00:00", "03-01T00:00:00")),
-    ("--period this-month", "2026-03-28T12:00:00+08:00", ("03-01T00:00:00", "03-28T12:00:00"), ("02-01T00:00:00", "02-28T12:00:00")),
-    ("--period this-month", "2026-03-29T00:00:01+08:00", ("03-01T00:00:00", "03-29T00:00:01"), ("02-01T00:00:00", "03-01T00:00:00")),
-    ("--period this-month", "2026-12-31T23:00:00+08:00", ("12-01T00:00:00", "12-31T23:00:00"), ("11-01T00:00:00", "12-01T00:00:00")),
-    ("--period last-month", NOW, ("10-01T00:00:00", "11-01T00:00:00"), ("09-01T00:00:00", "10-01T00:00:00")),
-    ("--period last-month", "2026-03-15T12:00:00+08:00", ("02-01T00:00:00", "03-01T00:00:00"), ("01-01T00:00:00", "02-01T00:00:00")),
+    ("--period this-month", NOW, "11-01 00:00 / 11-24 05:32:10", "10-01 00:00 / 10-24 05:32:10"),
+    ("--period this-month", "2026-03-31T12:00:00", "03-01 00:00 / 03-31 12:00", "02-01 00:00 / 03-01 00:00"),
+    ("--period this-month", "2026-03-28T12:00:00", "03-01 00:00 / 03-28 12:00", "02-01 00:00 / 02-28 12:00"),
+    ("--period this-month", "2026-03-29T00:00:01", "03-01 00:00 / 03-29 00:00:01", "02-01 00:00 / 03-01 00:00"),
+    ("--period this-month", "2026-12-31T23:00:00", "12-01 00:00 / 12-31 23:00", "11-01 00:00 / 12-01 00:00"),
+    ("--period last-month", NOW, "10-01 00:00 / 11-01 00:00", "09-01 00:00 / 10-01 00:00"),
+    ("--period last-month", "2026-03-15T12:00:00", "02-01 00:00 / 03-01 00:00", "01-01 00:00 / 02-01 00:00"),
     # Whole dates: as many whole dates.
-    ("--from 2026-11-20 --to 2026-11-22", NOW, ("11-20T00:00:00", "11-23T00:00:00"), ("11-17T00:00:00", "11-20T00:00:00")),
-    ("--from 2026-11-23 --to 2026-11-23", NOW, ("11-23T00:00:00", "11-24T00:00:00"), ("11-22T00:00:00", "11-23T00:00:00")),
-    ("--from 2026-03-01 --to 2026-03-31", "2026-04-02T12:00:00+08:00", ("03-01T00:00:00", "04-01T00:00:00"), ("01-29T00:00:00", "03-01T00:00:00")),
+    ("--from 2026-11-20 --to 2026-11-22", NOW, "11-20 00:00 / 11-23 00:00", "11-17 00:00 / 11-20 00:00"),
+    ("--from 2026-11-23 --to 2026-11-23", NOW, "11-23 00:00 / 11-24 00:00", "11-22 00:00 / 11-23 00:00"),
+    (
+        "--from 2026-03-01 --to 2026-03-31",
+        "2026-04-02T12:00:00",
+        "03-01 00:00 / 04-01 00:00",
+        "01-29 00:00 / 03-01 00:00",
+    ),
     # Cut at now, or not whole: the same length.
-    ("--from 2026-11-23", NOW, ("11-23T00:00:00", "11-24T05:32:10"), ("11-21T18:27:50", "11-23T00:00:00")),
-    ("--from 2026-11-23 --to 2026-11-24", NOW, ("11-23T00:00:00", "11-24T05:32:10"), ("11-21T18:27:50", "11-23T00:00:00")),
-    ("--from 2026-11-23 --to 2026-11-30", NOW, ("11-23T00:00:00", "11-24T05:32:10"), ("11-21T18:27:50", "11-23T00:00:00")),
-    ("--from 2026-11-20T10:00 --to 2026-11-20T18:00", NOW, ("11-20T10:00:00", "11-20T18:00:00"), ("11-20T02:00:00", "11-20T10:00:00")),
-    ("--from 2026-11-20T10:00 --to 2026-11-20", NOW, ("11-20T10:00:00", "11-21T00:00:00"), ("11-19T20:00:00", "11-20T10:00:00")),
-    ("--from 2026-11-20 --to 2026-11-20T18:00", NOW, ("11-20T00:00:00", "11-20T18:00:00"), ("11-19T06:00:00", "11-20T00:00:00")),
-    ("--from 2026-11-20T00:00 --to 2026-11-22T00:00", NOW, ("11-20T00:00:00", "11-22T00:00:00"), ("11-18T00:00:00", "11-20T00:00:00")),
-]  # fmt: skip
+    ("--from 2026-11-23", NOW, "11-23 00:00 / 11-24 05:32:10", "11-21 18:27:50 / 11-23 00:00"),
+    ("--from 2026-11-23 --to 2026-11-24", NOW, "11-23 00:00 / 11-24 05:32:10", "11-21 18:27:50 / 11-23 00:00"),
+    ("--from 2026-11-23 --to 2026-11-30", NOW, "11-23 00:00 / 11-24 05:32:10", "11-21 18:27:50 / 11-23 00:00"),
+    ("--from 2026-11-20T10:00 --to 2026-11-20T18:00", NOW, "11-20 10:00 / 11-20 18:00", "11-20 02:00 / 11-20 10:00"),
+    ("--from 2026-11-20T10:00 --to 2026-11-20", NOW, "11-20 10:00 / 11-21 00:00", "11-19 20:00 / 11-20 10:00"),
+    ("--from 2026-11-20 --to 2026-11-20T18:00", NOW, "11-20 00:00 / 11-20 18:00", "11-19 06:00 / 11-20 00:00"),
+    ("--from 2026-11-20T00:00 --to 2026-11-22T00:00", NOW, "11-20 00:00 / 11-22 00:00", "11-18 00:00 / 11-20 00:00"),
+]
 
 
 @pytest.mark.parametrize(
-    "words, now, this, before", SHANGHAI, ids=["%s at %s" % (row[0], row[1][5:19]) for row in SHANGHAI]
+    "words, now, this, before", SHANGHAI, ids=["%s at %s" % (row[0], row[1][5:]) for row in SHANGHAI]
 )
 def test_the_window_before(words, now, this, before):
-    told = ask_json(ledger, *words.split(), "--compare", clock=Clock(instant(now) // 1000))
+    now_ms = instant(now + "+08:00")
+    told = ask_json(ledger, *words.split(), "--compare", clock=Clock(now_ms // 1000))
     document = told.document
     assert told.status == 0 and document["query"]["compare"] is True
-    assert bounds(document["window"]) == tuple("2026-%s+08:00" % moment for moment in this)
+    assert bounds(document["window"]) == whole("2026-%s+08:00", this)
     previous = document["previous"]
-    assert bounds(previous["window"]) == tuple("2026-%s+08:00" % moment for moment in before)
+    assert bounds(previous["window"]) == whole("2026-%s+08:00", before)
     assert (previous["window"]["timezone"], previous["window"]["includes_now"]) == (ZONE, False)
     # What is asked for is counted whole and apart.
     assert document["totals"]["total_tokens"] == document["window"]["end_ms"] - document["window"]["start_ms"]
-    kept = previous["window"]["start_ms"] >= instant(now) - 30 * DAY_MS
+    kept = previous["window"]["start_ms"] >= now_ms - 30 * DAY_MS
     assert (previous["totals"] is None) is not kept
     if kept:
         lasted_ms = previous["window"]["end_ms"] - previous["window"]["start_ms"]
@@ -154,31 +166,38 @@ def test_the_window_before(words, now, this, before):
 NEW_YORK, BERLIN = "America/New_York", "Europe/Berlin"
 CHANGES = [
     # Clocks go back on November 1st: today has had an hour more, or the day before has.
-    (NEW_YORK, "--period today", "2026-11-01T12:00:00-05:00", ("2026-10-31T00:00:00-04:00", "2026-10-31T12:00:00-04:00"), 13, 12),
-    (NEW_YORK, "--period today", "2026-11-02T12:00:00-05:00", ("2026-11-01T00:00:00-04:00", "2026-11-01T12:00:00-05:00"), 12, 13),
-    (NEW_YORK, "--period today", "2026-11-01T01:30:00-04:00", ("2026-10-31T00:00:00-04:00", "2026-10-31T01:30:00-04:00"), 1.5, 1.5),
-    (NEW_YORK, "--period today", "2026-11-01T01:30:00-05:00", ("2026-10-31T00:00:00-04:00", "2026-10-31T01:30:00-04:00"), 2.5, 1.5),
-    (NEW_YORK, "--period yesterday", "2026-11-02T12:00:00-05:00", ("2026-10-31T00:00:00-04:00", "2026-11-01T00:00:00-04:00"), 25, 24),
-    (NEW_YORK, "--period yesterday", "2026-11-03T12:00:00-05:00", ("2026-11-01T00:00:00-04:00", "2026-11-02T00:00:00-05:00"), 24, 25),
-    (NEW_YORK, "--period this-week", "2026-11-01T12:00:00-05:00", ("2026-10-19T00:00:00-04:00", "2026-10-25T12:00:00-04:00"), 157, 156),
-    (NEW_YORK, "--period this-week", "2026-11-03T12:00:00-05:00", ("2026-10-26T00:00:00-04:00", "2026-10-27T12:00:00-04:00"), 36, 36),
-    (NEW_YORK, "--period last-week", "2026-11-03T12:00:00-05:00", ("2026-10-19T00:00:00-04:00", "2026-10-26T00:00:00-04:00"), 169, 168),
-    (NEW_YORK, "--from 2026-11-01 --to 2026-11-02", "2026-11-03T12:00:00-05:00", ("2026-10-30T00:00:00-04:00", "2026-11-01T00:00:00-04:00"), 49, 48),
+    (NEW_YORK, "--period today", "11-01T12:00-05:00", "10-31T00:00-04:00 / 10-31T12:00-04:00", 13, 12),
+    (NEW_YORK, "--period today", "11-02T12:00-05:00", "11-01T00:00-04:00 / 11-01T12:00-05:00", 12, 13),
+    (NEW_YORK, "--period today", "11-01T01:30-04:00", "10-31T00:00-04:00 / 10-31T01:30-04:00", 1.5, 1.5),
+    (NEW_YORK, "--period today", "11-01T01:30-05:00", "10-31T00:00-04:00 / 10-31T01:30-04:00", 2.5, 1.5),
+    (NEW_YORK, "--period yesterday", "11-02T12:00-05:00", "10-31T00:00-04:00 / 11-01T00:00-04:00", 25, 24),
+    (NEW_YORK, "--period yesterday", "11-03T12:00-05:00", "11-01T00:00-04:00 / 11-02T00:00-05:00", 24, 25),
+    (NEW_YORK, "--period this-week", "11-01T12:00-05:00", "10-19T00:00-04:00 / 10-25T12:00-04:00", 157, 156),
+    (NEW_YORK, "--period this-week", "11-03T12:00-05:00", "10-26T00:00-04:00 / 10-27T12:00-04:00", 36, 36),
+    (NEW_YORK, "--period last-week", "11-03T12:00-05:00", "10-19T00:00-04:00 / 10-26T00:00-04:00", 169, 168),
+    (
+        NEW_YORK,
+        "--from 2026-11-01 --to 2026-11-02",
+        "11-03T12:00-05:00",
+        "10-30T00:00-04:00 / 11-01T00:00-04:00",
+        49,
+        48,
+    ),
     # Rolling is elapsed time, whatever the clocks do.
-    (NEW_YORK, "--last 24h", "2026-11-02T12:00:00-05:00", ("2026-10-31T13:00:00-04:00", "2026-11-01T12:00:00-05:00"), 24, 24),
+    (NEW_YORK, "--last 24h", "11-02T12:00-05:00", "10-31T13:00-04:00 / 11-01T12:00-05:00", 24, 24),
     # Clocks go forward on March 29th.
-    (BERLIN, "--period today", "2026-03-29T12:00:00+02:00", ("2026-03-28T00:00:00+01:00", "2026-03-28T12:00:00+01:00"), 11, 12),
-    (BERLIN, "--period today", "2026-03-30T12:00:00+02:00", ("2026-03-29T00:00:00+01:00", "2026-03-29T12:00:00+02:00"), 12, 11),
-    (BERLIN, "--from 2026-03-30 --to 2026-03-31", "2026-04-02T12:00:00+02:00", ("2026-03-28T00:00:00+01:00", "2026-03-30T00:00:00+02:00"), 48, 47),
-]  # fmt: skip
+    (BERLIN, "--period today", "03-29T12:00+02:00", "03-28T00:00+01:00 / 03-28T12:00+01:00", 11, 12),
+    (BERLIN, "--period today", "03-30T12:00+02:00", "03-29T00:00+01:00 / 03-29T12:00+02:00", 12, 11),
+    (BERLIN, "--from 2026-03-30 --to 2026-03-31", "04-02T12:00+02:00", "03-28T00:00+01:00 / 03-30T00:00+02:00", 48, 47),
+]
 
 
 @pytest.mark.parametrize("zone, words, now, before, hours, hours_before", CHANGES)
 def test_the_window_before_where_the_clocks_change(zone, words, now, before, hours, hours_before):
-    clock = Clock(instant(now) // 1000)
+    clock = Clock(instant("2026-" + now) // 1000)
     document = ask_json(ledger, *words.split(), "--compare", "--timezone", zone, clock=clock).document
     assert document["totals"]["total_tokens"] == hours * HOUR_MS
-    assert bounds(document["previous"]["window"]) == before
+    assert bounds(document["previous"]["window"]) == whole("2026-%s", before)
     assert document["previous"]["totals"]["total_tokens"] == hours_before * HOUR_MS
 
 

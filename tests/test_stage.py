@@ -213,7 +213,7 @@ class TestFailures:
             get(Cut(b'{"a": 1}', after))
 
     def test_a_reset(self, get):
-        with pytest.raises(requests.exceptions.ConnectionError, match="ConnectionResetError|RemoteDisconnected"):
+        with pytest.raises(requests.exceptions.ConnectionError, match=r"ConnectionResetError|RemoteDisconnected"):
             get(Reset())
 
     def test_garbage(self, get):

@@ -203,6 +203,8 @@ def labels_of(given: Optional[List[str]]) -> Optional[Tuple[str, ...]]:
                 "A label is 1 to 100 of A-Z a-z 0-9 _ -, as the tag column of the console's API key"
                 ' page shows it, never the key; "" is the console\'s online experience.',
             )
+    if given == []:  # argparse takes a label "--" for something else
+        raise UsageError("--api-keys needs at least one label.", "For example: --api-keys web-app.")
     return None if given is None else tuple(dict.fromkeys(given))
 
 

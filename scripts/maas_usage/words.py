@@ -130,12 +130,16 @@ def expression(lang: str, words: str) -> str:
 def approximately(lang: str, number: int) -> str:
     """A large number as people say it, to three or four digits; empty where it is short anyway."""
     sizes = _SIZES[lang]
-    for (size, name), larger in zip(sizes, [*(size for size, _ in sizes[1:]), None]):
-        said = _three_or_four_digits(Decimal(number) / size)
-        # What rounds up to the next size is said in that.
-        if number >= size and (larger is None or said * size < larger):
-            return f"{said:,}{name}"
-    return ""
+    if number < sizes[0][0]:
+        return ""
+    saying = [(_three_or_four_digits(Decimal(number) / size), size, name) for size, name in sizes]
+    larger = [size for size, _ in sizes[1:]]
+    # What rounds up to the next size is said in that.
+    said, name = next(
+        ((said, name) for (said, size, name), limit in zip(saying, larger) if said * size < limit),
+        (saying[-1][0], saying[-1][2]),
+    )
+    return f"{said:,}{name}"
 
 
 def _three_or_four_digits(number: Decimal) -> Decimal:
