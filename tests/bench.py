@@ -35,7 +35,8 @@ def main() -> None:
                 with contextlib.redirect_stdout(io.StringIO()):
                     status = cli.main([*words.split(), "--timezone", "Asia/Shanghai"])
                 took_s, calls = time.monotonic() - began, len(stage.requests) - before
-                print(f"{words}: status {status}, {calls} calls in the time of {took_s / DELAY_S:.1f} (peak {stage.in_flight_peak})")
+                ratio, peak = took_s / DELAY_S, stage.in_flight_peak
+                print(f"{words}: status {status}, {calls} calls in the time of {ratio:.1f} (at most {peak} at once)")
 
 
 if __name__ == "__main__":

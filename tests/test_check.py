@@ -41,7 +41,7 @@ from maas_usage import demo
 from referencing import Registry, Resource
 from stage import Stage, closed_port, json_reply
 
-NAMES = ["python", "packages", "keys", "key_file", "network", "clock", "project", "permission"]
+NAMES = ["python", "packages", "key_file", "keys", "network", "clock", "project", "permission"]
 GIVEN_PROJECT = ("--project-id", PROJECT_ID)
 
 
@@ -240,7 +240,7 @@ def test_each_trouble_is_found(trouble, place):
         )
 
 
-@pytest.mark.parametrize("trouble", [name for name, failure in TROUBLES.items() if failure and name != "silent"])
+@pytest.mark.parametrize("trouble", ["rejected", "clock", "sub-projects", "forbidden", "not-json", "throttled"])
 def test_in_text_each_check_is_one_line_too(trouble):
     told = ask(None, "--check", "--demo", environ={"MAAS_USAGE_DEMO_TROUBLE": trouble})
     name, code, status = TROUBLES[trouble]
@@ -252,9 +252,8 @@ def test_in_text_each_check_is_one_line_too(trouble):
 
 
 @pytest.mark.parametrize("trouble", UNAUTHORIZED)
-@pytest.mark.parametrize("words", [(), GIVEN_PROJECT], ids=["look-up", "project"])
-def test_a_rejected_key_is_sent_once(trouble, words):
-    told = ask_json(account(trouble=trouble), "--check", *words)
+def test_a_rejected_key_is_sent_once_to_the_other_host_too(trouble):
+    told = ask_json(account(trouble=trouble), "--check", *GIVEN_PROJECT)
     assert_failed(told, *TROUBLES[trouble])
     assert len(told.requests) == 1
 
@@ -404,7 +403,7 @@ def test_a_security_token_is_mentioned_and_not_shown():
 
 
 @pytest.mark.parametrize("debug", [{}, {"MAAS_USAGE_DEBUG": "1"}], ids=["plain", "debug"])
-@pytest.mark.parametrize("trouble", ["rejected", "unknown-key", "expired-token", "forbidden", "broken", "not-json"])
+@pytest.mark.parametrize("trouble", ["rejected", "unknown-key", "expired-token", "forbidden"])
 def test_keys_are_never_shown(trouble, debug):
     keys = drawn_keys(token=True)
     for form in ("json", "table"):

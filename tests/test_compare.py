@@ -204,7 +204,7 @@ def test_the_window_before_where_the_clocks_change(zone, words, now, before, hou
 @settings(max_examples=12, deadline=None)
 @given(hours=st.integers(1, 360))
 def test_rolling_windows_lie_side_by_side(hours):
-    document = ask_json(None, "--demo", "--last", "%dh" % hours, "--compare").document
+    document = ask_json(account(), "--last", "%dh" % hours, "--compare").document
     this, before = document["window"], document["previous"]["window"]
     assert before["end_ms"] == this["start_ms"]
     assert before["end_ms"] - before["start_ms"] == this["end_ms"] - this["start_ms"] == hours * HOUR_MS
@@ -308,10 +308,13 @@ def test_a_window_before_may_be_provisional_too():
     ],
 )
 def test_recent_data_lag_only_where_the_window_includes_now(words, lags):
-    compared = ask_json(None, "--demo", *words.split(), "--compare").document
+    compared = ask_json(account(), *words.split(), "--compare").document
     assert compared["window"]["includes_now"] is lags
     assert ("recent_data_lags" in codes(compared)) is lags
-    assert "recent_data_lags" not in codes(ask_json(None, "--demo", *words.split()).document)
+
+
+def test_recent_data_lag_only_in_a_comparison():
+    assert ask_json(account(), "--last", "7d").document["warnings"] == []
 
 
 # --- the change ------------------------------------------------------------------------------

@@ -18,7 +18,27 @@ from maas_usage import arguments, demo, errors, secrecy, sisters
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "SKILL.md", *(ROOT / "references").glob("*.md")])
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-TRIGGERS = ["MaaS", "Model as a Service", "tokens usage", "token consumption", "request count", "error count", "MaaS usage", "preset service usage", "completion tokens", "prompt tokens", "MaaS statistics", "模型服务", "令牌用量", "token统计", "token用量", "词元用量", "请求次数", "MaaS监控", "华为云MaaS"]
+TRIGGERS = [
+    "MaaS",
+    "Model as a Service",
+    "tokens usage",
+    "token consumption",
+    "request count",
+    "error count",
+    "MaaS usage",
+    "preset service usage",
+    "completion tokens",
+    "prompt tokens",
+    "MaaS statistics",
+    "模型服务",
+    "令牌用量",
+    "token统计",
+    "token用量",
+    "词元用量",
+    "请求次数",
+    "MaaS监控",
+    "华为云MaaS",
+]
 
 
 def text_of(page):
@@ -62,8 +82,7 @@ def shell(bundle, script):
         cwd=folder,
         env=environ,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         encoding="utf-8",
         timeout=120,
     )

@@ -86,5 +86,3 @@ def test_a_cache_that_cannot_be_written_is_none(tmp_path):
     (tmp_path / "file").write_text("")
     told = ask(on_stage(service()), environ={"XDG_CACHE_HOME": str(tmp_path / "file")})
     assert (told.status, told.err) == (0, "")
-
-

@@ -204,7 +204,7 @@ def test_any_window_in_any_zone_adds_up(start, length, by, zone):
         for ms in (start_ms, end_ms)
     ]
     words = ("--from", spelled[0], "--to", spelled[1], "--timezone", zone)
-    document = ask_json(None, "--demo", *words, "--by", by).document
+    document = ask_json(account(), *words, "--by", by).document
     assert (document["window"]["start_ms"], document["window"]["end_ms"]) == (start_ms, end_ms)
     assert_tiles(document)
     assert_adds_up(document)
@@ -290,7 +290,7 @@ ON_THE_HOUR = "2026-11-24T05:00+08:00"
     ],
 )
 def test_the_first_and_the_last_row_may_be_partial_and_say_so(words, now, flags):
-    document = ask_json(None, "--demo", *words.split(), clock=clock_at(now) if now else None).document
+    document = ask_json(ledger, *words.split(), clock=clock_at(now) if now else None).document
     assert partial(document) == flags
     assert_tiles(document)
 

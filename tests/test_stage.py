@@ -254,9 +254,7 @@ class TestProxy:
 
 
 class TestClosing:
-    @pytest.mark.parametrize(
-        "error", [AssertionError("wrong signature"), FileNotFoundError("no such answer")]
-    )
+    @pytest.mark.parametrize("error", [AssertionError("wrong signature"), FileNotFoundError("no such answer")])
     def test_what_the_app_raises_is_not_lost(self, monkeypatch, error):
         def app(request):
             raise error

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # heavy, and a usage error needs the standard library alone
 
 PROGRAM = "maas_usage_chart.py"
 NEEDED = ("jsonschema", "matplotlib")
-HINT = """Make them once, in the folder that holds SKILL.md:
+HINT = """Pictures need matplotlib. Once, in the folder that holds SKILL.md:
   python3 -m venv .venv
   .venv/bin/python -m pip install "jsonschema>=4.20,<5" "matplotlib>=3.7,<4\""""
 KINDS = (".png", ".svg")

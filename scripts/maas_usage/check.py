@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # Python and packages are examined where requests may be miss
     from maas_usage.cloud import Cloud
 
 # In the order in which one stands on the other.
-NAMES = ("python", "packages", "keys", "key_file", "network", "clock", "project", "permission")
+NAMES = ("python", "packages", "key_file", "keys", "network", "clock", "project", "permission")
 SCHEMA = "check.schema.json"
 SECONDS_WORTH_A_WORD = 60
 
