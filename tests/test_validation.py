@@ -350,7 +350,7 @@ def test_a_violation_is_told_with_its_place(name, path, value, where):
     ],
 )
 def test_a_violation_in_what_may_be_null_is_told_with_its_place_too(path, value, where):
-    lines = violations(changed("worst-day.json", *path, value=value))
+    lines = violations(changed("compare.json", *path, value=value))
     assert [line.partition(": ")[0] for line in lines] == [where]
 
 
