@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import bare_environment
+from conftest import ask, bare_environment
 from maas_usage import arguments, demo, errors, secrecy, sisters
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,6 +106,31 @@ def test_every_shell_block_runs_as_it_stands(bundle, page, number, block):
 @pytest.mark.skipif(os.name != "posix", reason="runs through a POSIX shell")
 def test_a_block_that_fails_is_noticed(bundle):
     assert shell(bundle, "python3 scripts/maas_rest_usage_stats.py --last 0d").returncode == 2
+
+
+SCREEN = re.compile(r"(?ms)^```text\n\$ python3 scripts/maas_rest_usage_stats\.py (--demo [^\n]*)\n(.*?)^```$")
+
+
+def screen(words):
+    """What a command of the README prints at its fixed moment; what depends on the machine is left out."""
+    told = ask(
+        None, *shlex.split(words), environ={"MAAS_USAGE_DEMO_TROUBLE": "forbidden" if "--check" in words else None}
+    )
+    assert told.status == (4 if "--check" in words else 10 if "--alert" in words else 0)
+    lines = (line for line in told.out.splitlines() if not line.startswith(("ok       python ", "ok       packages ")))
+    return "\n".join(lines) + "\n"
+
+
+def test_the_screens_of_the_readme_are_the_programs_own():
+    """`WRITE_GOLDEN=1 python -m pytest tests/test_docs.py -k screens` writes them anew."""
+    page = text_of(ROOT / "README.md")
+    command = "```text\n$ python3 scripts/maas_rest_usage_stats.py %s\n%s```"
+    real = SCREEN.sub(lambda found: command % (found.group(1), screen(found.group(1))), page)
+    if os.environ.get("WRITE_GOLDEN") == "1":
+        (ROOT / "README.md").write_text(real, encoding="utf-8")
+    shown = " ".join(words for words, _ in SCREEN.findall(page))
+    assert {"--by", "--compare", "--alert-tokens", "--alert-error-rate", "--check"} <= set(shown.split())
+    assert page == real
 
 
 def commands_of_skill():
