@@ -71,15 +71,6 @@ def test_line_ends_of_csv(tmp_path):
     assert content.count(b"\r\n") == content.count(b"\n") == 2 and b"\r\r" not in content
 
 
-def test_the_file_is_utf_8_whatever_the_console_is(tmp_path):
-    environ = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    words = ("--demo", "--lang", "zh", "--last", "10d", "--by", "day", "--output", str(tmp_path / "答案.txt"))
-    done = launch(*words, environ=environ)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    text = (tmp_path / "答案.txt").read_text(encoding="utf-8")
-    assert "演示数据" in text and "█" in text and "◄" in text
-
-
 def test_a_guard_that_is_crossed_is_no_failure(tmp_path):
     place = tmp_path / "answer.json"
     assert ask_json(account(), "--alert-tokens", "1", "--output", str(place)).status == 10
@@ -113,11 +104,14 @@ def test_a_path_from_where_one_stands(tmp_path, monkeypatch, name):
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
 
 
-def test_a_process_writes_where_it_was_started(tmp_path):
+def test_a_process_writes_where_it_was_started_and_in_utf_8_whatever_its_console_is(tmp_path):
     (tmp_path / "文 件 夹").mkdir()
-    done = launch("--demo", "--output", "文 件 夹/答 案.txt", cwd=tmp_path)
+    words = ("--demo", "--lang", "zh", "--last", "10d", "--by", "day", "--output", "文 件 夹/答 案.txt")
+    done = launch(*words, cwd=tmp_path, environ={"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert everything_in(tmp_path) == ["文 件 夹", os.path.join("文 件 夹", "答 案.txt")]
+    text = (tmp_path / "文 件 夹" / "答 案.txt").read_text(encoding="utf-8")
+    assert "演示数据" in text and "█" in text and "◄" in text
 
 
 @posix

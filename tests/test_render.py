@@ -307,7 +307,6 @@ LONG = ("x" * 45 + "-1", "x" * 45 + "-2")
 LONGEST = ("y" * 98 + "-1", "y" * 98 + "-2")
 
 
-@pytest.mark.parametrize("lang", words.LANGUAGES)
 @pytest.mark.parametrize(
     "usage, spelled",
     [
@@ -322,14 +321,14 @@ LONGEST = ("y" * 98 + "-1", "y" * 98 + "-2")
     ],
     ids=["small", "days", "hours", "types", "largest", "label of 47", "label of 47, large", "label of 100"],
 )
-def test_figures_are_never_cut(usage, spelled, lang):
+def test_figures_are_never_cut(usage, spelled):
     document = json.loads(ask(used(**usage), *spelled, "--format", "json").out)
-    text = ask(used(**usage), *spelled, "--lang", lang).out
-    block = text.split("\n\n")[1]
-    for row in [*(row["usage"] for row in document["rows"]), document["totals"]]:
-        for figure in shown(row):
-            assert re.search(r"(?<![\d,.])%s(?![\d,.])" % re.escape(figure), block), (figure, block)
-    assert "…" not in block
+    for lang in words.LANGUAGES:
+        block = ask(used(**usage), *spelled, "--lang", lang).out.split("\n\n")[1]
+        for row in [*(row["usage"] for row in document["rows"]), document["totals"]]:
+            for figure in shown(row):
+                assert re.search(r"(?<![\d,.])%s(?![\d,.])" % re.escape(figure), block), (figure, block)
+        assert "…" not in block
 
 
 def test_long_labels_can_be_told_apart():
@@ -736,17 +735,16 @@ def test_raw_answers_in_markdown_are_code(trouble):
 # --- consoles --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lang", words.LANGUAGES)
-def test_a_console_that_speaks_gbk(lang):
+def test_a_console_that_speaks_gbk():
     done = launch(
-        "--demo", "--last", "10d", "--by", "day", "--compare", "--lang", lang,
+        "--demo", "--last", "10d", "--by", "day", "--compare", "--lang", "zh",
         environ={"PYTHONIOENCODING": "gbk"},
         text=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")
     text = done.stdout.decode("gbk")
     assert "?" not in text
-    assert ("█" in text) and ("最差" in text or "worst" in text)
+    assert "█" in text and "最差" in text
     assert all(cell_len(line) <= 80 for line in text.splitlines())
     # What GBK cannot encode has become something as wide.
     lines = table_lines(text)

@@ -522,9 +522,7 @@ FAILURES = {
     "401": (refused(401, "APIGW.0301", "ak not exist"), 3, "credentials_rejected", 1),
     "403": (refused(403), 4, "permission_denied", 1),
     "429": (refused(429, Retry_After="90"), 5, "throttled", 1),
-    "302": (refused(302), 7, "unexpected_answer", 1),
     "bad figure": (json_reply(200, figures(total_token=None)), 7, "unexpected_answer", 1),
-    "too many errors": (json_reply(200, figures(total_error_count=11)), 7, "unexpected_answer", 1),
     "cut": (Cut(b"{" + b" " * 100, 50), 6, "network", 4),
 }
 
@@ -538,9 +536,7 @@ def test_one_failed_call_fails_the_query(name):
     assert [body["start_time"] for body in told.bodies].count(starts_of(LAST_24H)[16]) == sends
 
 
-@pytest.mark.parametrize(
-    "nth, form", [(1, "table"), (2, "csv"), (17, "table"), (17, "markdown"), (25, "csv"), (25, "json")]
-)
+@pytest.mark.parametrize("nth, form", [(1, "table"), (17, "markdown"), (25, "csv"), (17, "json")])
 def test_of_a_failed_query_nothing_is_printed(nth, form):
     told = ask(failing(nth, FAILURES["400"][0], LAST_24H), *LAST_24H, "--format", form, alone=True)
     assert told.status == 7

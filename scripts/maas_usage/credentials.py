@@ -168,7 +168,7 @@ def _read(file_path: str, where: str) -> str:
         # O_NONBLOCK: opening a named pipe would wait for a writer.
         descriptor = os.open(file_path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError:
-        raise unreadable("does not exist: %s" % quoted(file_path)) from None
+        raise unreadable("does not exist: %s" % quoted(file_path, longest=300)) from None
     except (OSError, ValueError) as error:
         folder = isinstance(error, PermissionError) and os.path.isdir(file_path)
         raise unreadable("is a folder" if folder else "cannot be opened") from None

@@ -31,9 +31,9 @@ from enum import IntEnum
 from typing import Any, ClassVar, Dict, Optional
 
 
-def quoted(words: str) -> str:
-    """The user's own words as an error message may repeat them: quoted, escaped, 60 characters at most."""
-    return repr(words if len(words) <= 60 else words[:59] + "…")
+def quoted(words: str, longest: int = 60) -> str:
+    """The user's own words as an error message may repeat them: quoted, escaped, and not too many."""
+    return repr(words if len(words) <= longest else words[: longest - 1] + "…")
 
 
 class ExitStatus(IntEnum):
