@@ -42,6 +42,7 @@ def used(tokens=0, requests=0, errors=0):
         ("1.000000001B", 1_000_000_001),
         ("0.000001M", 1),
         ("1000000B", 10**15),
+        ("1000000000000000", 10**15),
         # Beyond what a binary float can tell apart.
         ("9007199.254740993B", 9_007_199_254_740_993),
         ("999999999999.999999999B", 10**21 - 1),
@@ -343,3 +344,13 @@ def test_keys_that_are_missing_are_no_crossed_guard():
 )
 def test_a_usage_error_is_no_crossed_guard(words):
     assert ask(account(), *ZERO, *words).status == 2
+
+
+@pytest.mark.parametrize("limit", [("--alert-tokens", "1"), ("--alert-error-rate", "5")])
+def test_what_is_not_kept_cannot_be_guarded(limit):
+    """Exit status 0 would say that nothing was crossed, where nothing is known."""
+    words = ("--from", "2026-08-01", "--to", "2026-08-10")
+    told = ask(None, "--demo", *words, *limit)
+    assert (told.status, told.out) == (2, "")
+    assert "guard" in told.err
+    assert ask(None, "--demo", *words).status == 0

@@ -394,3 +394,14 @@ def test_keys_do_not_reach_the_file(tmp_path):
     assert told.status == 0
     content = place.read_bytes().decode("ascii")
     assert KEYS.secret not in content and KEYS.key_id not in content and '"echo"' in content
+
+
+@pytest.mark.parametrize(("trouble", "status"), [(None, 0), ("forbidden", 4)])
+def test_a_failed_check_goes_to_stdout(tmp_path, trouble, status):
+    path = tmp_path / "check.json"
+    words = ("--demo", "--check", "--format", "json", "--output", str(path))
+    told = ask(None, *words, environ={"MAAS_USAGE_DEMO_TROUBLE": trouble})
+    assert told.status == status
+    assert path.exists() is (status == 0)
+    document = json.loads(path.read_text() if status == 0 else told.out)
+    assert ("error" in document) is (status != 0)

@@ -20,6 +20,7 @@ from conftest import (
     ZONE,
     Clock,
     account,
+    as_words,
     ask,
     ask_json,
     counted,
@@ -458,6 +459,26 @@ def test_rows_of_what_cannot_be(words, about):
     assert (told.status, told.error["code"]) == (2, "usage")
     assert about in told.error["message"]
     assert told.connects == []
+
+
+@pytest.mark.parametrize(
+    "words, member, both",
+    [
+        (("--api-keys", "web-app", "--api-keys", "ci"), "api_keys", ["web-app", "ci"]),
+        (("--by", "api-key", "--api-keys", "web-app", "--api-keys=ci"), "api_keys", ["web-app", "ci"]),
+        (("--service-type", "my", "--service-type", "preset"), "service_types", [1, 2]),
+    ],
+    ids=as_words,
+)
+def test_of_two_that_are_asked_for_none_is_dropped_in_silence(words, member, both):
+    told = ask_json(account(), *words)
+    assert told.status == 2 or told.document["query"][member] == both
+
+
+@pytest.mark.parametrize("words", ["--last 7d --last 1d", "--period today --period yesterday"])
+def test_two_windows_are_a_usage_error_of_the_same_form_too(words):
+    told = ask_json(account(), *words.split())
+    assert (told.status, told.connects) == (2, [])
 
 
 # --- calls -----------------------------------------------------------------------------------

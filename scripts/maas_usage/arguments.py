@@ -169,7 +169,7 @@ def _service_types(given: Any) -> Tuple[int, ...]:
 def _token_limit(words: Optional[str]) -> Optional[Decimal]:
     if words is None:
         return None
-    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([KMB]?)", words.upper())
+    match = re.fullmatch(r"([0-9]{1,19}(?:\.[0-9]{1,9})?)([KMB]?)", words.upper())
     if match is None:
         raise UsageError(
             "--alert-tokens takes a number of tokens from 0, not %s." % quoted(words),

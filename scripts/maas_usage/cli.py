@@ -10,7 +10,8 @@ from typing import Any, Dict, List, Optional, Sequence
 from maas_usage import arguments, handover, window, zone
 from maas_usage.arguments import Options
 from maas_usage.console import Printer, guarded, hand_over, refuse_unsound
-from maas_usage.errors import ExitStatus, PackagesMissing
+from maas_usage.document import Limits
+from maas_usage.errors import ExitStatus, PackagesMissing, UsageError
 from maas_usage.pace import REAL_TIME, Pace, Timing
 from maas_usage.secrecy import Redactor
 
@@ -53,6 +54,12 @@ def _run(words: Sequence[str], script: Optional[str], timing: Timing, redactor: 
 
     where = zone.of_this_system() if options.timezone is None else zone.named(options.timezone)
     asked = window.resolve(options.expression, now_ms, where)
+    if options.limits != Limits() and asked.end_ms <= window.retained_since(now_ms):
+        # Exit status 0 would say that nothing was crossed, and nothing is known.
+        raise UsageError(
+            "There is nothing to guard: the service does not keep %s any more." % asked.expression,
+            "It guarantees 30 days: choose a window within them.",
+        )
     answer = session.answer(options, asked, pace, timing, redactor, printer)
     refuse_unsound(answer)
     if options.format == "json":
@@ -79,6 +86,8 @@ def _check(
     result = findings.as_document()
     if not lacking:
         refuse_unsound(result, check.SCHEMA)
+    if findings.error is not None:
+        printer.write_to_stdout()
     if options.format == "json":
         printer.answer_json(result, options.pretty)
     else:

@@ -157,6 +157,10 @@ class Printer:
         refuse_unusable_place(path)
         self._path = path
 
+    def write_to_stdout(self) -> None:
+        """What comes goes to stdout, whatever `--output` says: it is an error."""
+        self._path = None
+
     def answer(self, text: str) -> None:
         """The answer, and nothing else, to stdout or to the file."""
         self._put(self._redactor.clean(text))
@@ -196,7 +200,7 @@ class Printer:
             return self.failure(_internal(ValueError("error document")))
         status = self.complain(error)
         if self._as_json:
-            self._path = None  # to stdout, whatever --output says
+            self.write_to_stdout()
             with suppress(InternalError):  # the line above was said all the same
                 self.answer_json(result)
         return status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections import Counter
 from typing import Any, NoReturn, Optional
 
 from maas_usage.console import write
@@ -20,6 +21,15 @@ class Parser(argparse.ArgumentParser):
             formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=80),
             **settings,
         )
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The options; raises UsageError for one with a value that is given twice, since one would be lost."""
+        given = Counter(word.partition("=")[0] for word in args or ())
+        for name, count in given.items():
+            action = self._option_string_actions.get(name)
+            if count > 1 and action is not None and action.nargs != 0 and not isinstance(action.default, list):
+                raise UsageError("%s is given twice." % name, "Give it once; --help says what it takes.")
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises the complaint as UsageError."""
