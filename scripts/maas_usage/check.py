@@ -178,7 +178,8 @@ def _by_way_of(host: str) -> str:
     if host == "127.0.0.1":
         return " (the embedded endpoint, without TLS)"
     url = "https://" + host
-    proxy = urlsplit(requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url)) or "")
+    address = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url)) or ""
+    proxy = urlsplit(address if "//" in address else "//" + address)
     # Host and port alone: the rest of a proxy's address may be a password.
     through = " through the proxy %s:%s" % (proxy.hostname, proxy.port) if proxy.hostname else ""
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")

@@ -115,9 +115,11 @@ class Cloud:
         remaining_s = self._pace.remaining_s()
         try:
             answer = self._transport.send(request, min(patience_s, remaining_s))
-        except OutOfTime:
+        except OutOfTime as error:
             if remaining_s <= patience_s:
                 raise deadline_passed(self._pace.deadline_s) from None
+            if not error.again:
+                raise silence(request) from None
             raise Transient(silence(request)) from None
         self.answered = True
         server_time = refusals.http_date(answer.headers.get("Date"))

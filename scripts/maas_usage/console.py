@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ from maas_usage.errors import (
     UsageStatsError,
 )
 from maas_usage.files import refuse_unusable_place, write_whole
-from maas_usage.secrecy import Redactor
+from maas_usage.secrecy import REDACTED, Redactor
 
 DEBUG = "MAAS_USAGE_DEBUG"
 # The members of documents that hold sentences, names, or what the service sent.
@@ -38,33 +39,32 @@ def guarded(body: Callable[[Redactor, Printer], int], as_json: bool) -> int:
     try:
         with _sigterm_raises():
             return body(redactor, printer)
-    except UsageStatsError as error:
-        return printer.failure(error)
-    except KeyboardInterrupt:
-        return printer.failure(_interrupted(ExitStatus.INTERRUPTED))
-    except _Terminated:
-        return printer.failure(_interrupted(ExitStatus.TERMINATED))
-    except ImportError as error:
-        if (error.name or "").startswith("maas_usage"):
-            return printer.failure(_internal(error))
-        return printer.failure(PackagesMissing(handover.MESSAGE, handover.HINT))
-    except Exception as error:
-        return printer.failure(_internal(error))
+    except (Exception, KeyboardInterrupt, handover.Terminated) as raised:
+        with _undisturbed():
+            return printer.failure(_as_error(raised))
     finally:
         printer.silence()
+
+
+def _as_error(raised: BaseException) -> UsageStatsError:
+    if isinstance(raised, UsageStatsError):
+        return raised
+    if isinstance(raised, KeyboardInterrupt):
+        return _interrupted(ExitStatus.INTERRUPTED)
+    if isinstance(raised, handover.Terminated):
+        return _interrupted(ExitStatus.TERMINATED)
+    if isinstance(raised, ImportError) and not (raised.name or "").startswith("maas_usage"):
+        return PackagesMissing(handover.MESSAGE, handover.HINT)
+    return _internal(raised)
 
 
 REPORT_IT = "This is a defect of the tool: please report it, with the command line and without keys."
 
 
-class _Terminated(BaseException):
-    pass
-
-
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
     def terminate(_number: int, _frame: Any) -> None:
-        raise _Terminated
+        raise handover.Terminated
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -74,6 +74,34 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A run that has begun to end is not interrupted again."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _without_proxy_passwords(text: str) -> str:
+    """A traceback without any part of the user name and password in a proxy's address.
+
+    A malformed address is cut anywhere by whoever complains of it.
+    """
+    for name, value in os.environ.items():
+        if name.lower().endswith("_proxy") and "@" in value:
+            user_and_password = value.rpartition("@")[0].partition("//")[2] or value.rpartition("@")[0]
+            for part in sorted(re.split(r"[/:#?@]", user_and_password), key=len, reverse=True):
+                if part:
+                    text = text.replace(part, REDACTED)
+    return text
 
 
 def hand_over(script: Optional[str], words: Sequence[str], printer: Printer, hint: str = handover.HINT) -> None:
@@ -92,7 +120,7 @@ def refuse_unsound(answer: Dict[str, Any], schema: str = document.USAGE_SCHEMA) 
 
 def _interrupted(status: ExitStatus) -> Interrupted:
     by_ctrl_c = status == ExitStatus.INTERRUPTED
-    error = Interrupted(handover.INTERRUPTED if by_ctrl_c else "Interrupted by SIGTERM.", handover.HINT_INTERRUPTED)
+    error = Interrupted(handover.INTERRUPTED if by_ctrl_c else handover.TERMINATED, handover.HINT_INTERRUPTED)
     error.exit_status = status
     return error
 
@@ -122,7 +150,7 @@ class Printer:
         with self._lock:
             if self._silent:
                 return
-            line = self._redactor.clean(line)
+            line = self._redactor.clean_message(line)
             if self._bar is not None:
                 self._bar.console.print(line, markup=False, highlight=False)
                 return
@@ -184,12 +212,13 @@ class Printer:
             return {name: self._cleaned(member, free or name in FREE_TEXT) for name, member in value.items()}
         if isinstance(value, list):
             return [self._cleaned(member, free) for member in value]
-        return self._redactor.clean(value) if free and isinstance(value, str) else value
+        return self._redactor.clean_message(value) if free and isinstance(value, str) else value
 
     def complain(self, error: UsageStatsError) -> int:
         """One clear line to stderr; returns the exit status."""
         if os.environ.get(DEBUG) == "1":
-            self.tell("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+            told = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            self.tell(_without_proxy_passwords(told))
         self.tell("%s: %s %s" % (error.code, error.message, error.hint))
         return int(error.exit_status)
 

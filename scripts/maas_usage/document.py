@@ -261,7 +261,7 @@ def plain_numbers(value: Any) -> Any:
     if isinstance(value, Decimal):
         if not value.is_finite():
             return str(value)
-        if value == value.to_integral_value() and abs(value) < 10**18:
+        if value == value.to_integral_value() and value.copy_abs() < 10**18:
             return int(value)
         return float(value) if Decimal(repr(float(value))) == value else str(value)
     if isinstance(value, list):

@@ -5,6 +5,7 @@ Old Pythons must be able to read this file: no syntax newer than Python 2.7's.
 
 import importlib
 import os
+import signal
 import sys
 
 FORMATS = ("table", "json", "markdown", "csv")
@@ -16,6 +17,7 @@ TRIED = "MAAS_USAGE_HANDED_OVER"
 MESSAGE = "This Python lacks packages that the tool needs, and neither the bundle's .venv nor uv has them."
 TOO_OLD = "This Python is too old: Python 3.8 or newer is needed."
 INTERRUPTED = "Interrupted by Ctrl-C."
+TERMINATED = "Interrupted by SIGTERM."
 HINT_INTERRUPTED = "Nothing was changed anywhere: run it again when it suits."
 HINT = """Make them once, in the folder that holds SKILL.md:
   python3 -m venv .venv
@@ -29,10 +31,22 @@ def run(script, module, always_json=False):
     if sys.version_info < OLDEST:
         sys.exit(_refuse("packages_missing", 2, TOO_OLD, HINT_TOO_OLD, as_json))
     try:
+        signal.signal(signal.SIGTERM, _terminate)
         main = importlib.import_module(module).main
-    except KeyboardInterrupt:  # before there is anybody else to catch it
+    # Before there is anybody else to catch it.
+    except KeyboardInterrupt:
         sys.exit(_refuse("interrupted", 130, INTERRUPTED, HINT_INTERRUPTED, as_json))
+    except Terminated:
+        sys.exit(_refuse("interrupted", 143, TERMINATED, HINT_INTERRUPTED, as_json))
     sys.exit(main(script=os.path.realpath(script)))
+
+
+class Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def _terminate(_number, _frame):
+    raise Terminated
 
 
 def _refuse(code, status, message, hint, as_json):

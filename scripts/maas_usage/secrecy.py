@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any, List, Optional, Pattern, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Pattern, Sequence, Set, Tuple
 
 from maas_usage.errors import CredentialsInArgument
 
@@ -26,6 +26,7 @@ After configuration is complete, please retry your request."""  # noqa: E501
 
 REDACTED = "[redacted]"
 SHORTEST_SECRET = 8
+PIECE = 16  # so many characters in a row of a secret are no accident
 
 _ACCESS_KEY_ID = re.compile(r"(?<![A-Za-z0-9])(?=[A-Z]*[0-9])[A-Z0-9]{20}(?![A-Za-z0-9])")
 # Two of the three kinds of character are "mixed": one secret in a thousand has no digit.
@@ -103,6 +104,7 @@ class Redactor:
 
     def __init__(self) -> None:
         self._known: List[Tuple[int, Pattern[str], str]] = []
+        self._pieces: Set[str] = set()
 
     def learn(self, secret: Optional[str], shown_as: str = REDACTED) -> None:
         """From now on `secret` is shown as `shown_as`.
@@ -112,9 +114,9 @@ class Redactor:
         """
         if secret is None or len(secret) < SHORTEST_SECRET:
             return
-        forms = (c if c.isalnum() else "(?:%s|%%%02X)" % (re.escape(c), ord(c)) for c in secret)
-        pattern = re.compile(r"\s*".join(forms), re.IGNORECASE)
+        pattern = re.compile(r"\s*".join(map(_any_spelling, secret)), re.IGNORECASE)
         self._known.append((len(secret), pattern, shown_as))
+        self._pieces.update(secret[i : i + PIECE] for i in range(len(secret) - PIECE + 1))
         # The longest first: one that is a part of another must not leave the rest behind.
         self._known.sort(key=lambda known: -known[0])
 
@@ -128,6 +130,21 @@ class Redactor:
             text = pattern.sub(lambda _match, shown=shown_as: shown, text)  # type: ignore[misc]
         return _PASSWORD_IN_URL.sub("//%s@" % REDACTED, text)
 
+    def clean_message(self, text: str) -> str:
+        """The same, and without anything that looks like a key: a variable may hold another's value."""
+        return _without_keys(self.clean(text))
+
+    def _without_pieces(self, text: str) -> str:
+        """The text without stretches of a secret that somebody cut or spelled in part differently."""
+        if not self._pieces:
+            return text
+        covered = bytearray(len(text))
+        for start in range(len(text) - PIECE + 1):
+            if text[start : start + PIECE] in self._pieces:
+                covered[start : start + PIECE] = b"\x01" * PIECE
+        runs = re.finditer(b"\x01+|\x00+", bytes(covered))
+        return "".join(REDACTED if covered[run.start()] else text[run.start() : run.end()] for run in runs)
+
     def clean_foreign(self, text: str, longest: int = 300) -> str:
         """Somebody else's text made fit to print: one line, no control characters, no keys at all.
 
@@ -135,7 +152,7 @@ class Redactor:
         middle of a key nor lean on its edge; the cut comes last, so that it leaves no half behind.
         """
         cleaned = _without_keys(self.clean(_TERMINAL_SEQUENCE.sub("", text)))
-        cleaned = _without_keys(self.clean(_without_controls(cleaned))).strip()
+        cleaned = self._without_pieces(_without_keys(self.clean(_without_controls(cleaned)))).strip()
         return cleaned if len(cleaned) <= longest else cleaned[: longest - 1] + "…"
 
     def clean_value(self, value: Any) -> Any:
@@ -145,8 +162,22 @@ class Redactor:
         if isinstance(value, list):
             return [self.clean_value(item) for item in value]
         if isinstance(value, dict):
-            return {self.clean_foreign(k): self.clean_value(v) for k, v in value.items()}
+            members: Dict[str, Any] = {}
+            for name, member in value.items():
+                cleaned = self.clean_foreign(name)
+                # Two names may look alike once cleaned; neither member may be lost.
+                names = (cleaned, *("%s (%d)" % (cleaned, number) for number in range(2, len(value) + 1)))
+                members[next(one for one in names if one not in members)] = self.clean_value(member)
+            return members
         return value
+
+
+def _any_spelling(character: str) -> str:
+    """A pattern for a character of a secret, also as URLs, JSON and HTML may spell it."""
+    if character.isalnum():
+        return character
+    code = ord(character)
+    return r"(?:\\?%s|%%(?:25)?%02X|\\u%04X|&#%d;|&#x%X;)" % (re.escape(character), code, code, code, code)
 
 
 def _without_keys(text: str) -> str:
@@ -166,6 +197,12 @@ def refuse_keys_in_arguments(argv: Sequence[str], redactor: Redactor) -> None:
             raise key_in_argument()
         if _ACCESS_KEY_ID.search(word) or _SECRET_ACCESS_KEY.search(word) or redactor.knows(word):
             raise key_in_argument()
+
+
+def refuse_known_secrets(words: Iterable[str], redactor: Redactor) -> None:
+    """Refuses words that hold a secret which the redactor has learnt meanwhile, from a file of keys."""
+    if any(redactor.knows(word) for word in words):
+        raise key_in_argument()
 
 
 def looks_like_api_key(label: str) -> bool:

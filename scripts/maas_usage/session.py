@@ -15,7 +15,7 @@ from maas_usage.cloud import Cloud
 from maas_usage.credentials import Credentials
 from maas_usage.errors import UsageError, UsageStatsError, quoted
 from maas_usage.pace import Pace, Timing
-from maas_usage.secrecy import Redactor, Secret
+from maas_usage.secrecy import Redactor, Secret, refuse_known_secrets
 from maas_usage.transport import Sites
 from maas_usage.usage import Query
 from maas_usage.window import Window
@@ -52,7 +52,8 @@ def answer(
     calls = usage.plan(rows + rows_before, asked.now_ms)
     usage.refuse_impossible_deadline(len(calls), 0, options.deadline_s)
     with connected(options.account, pace, timing, redactor, watcher.tell) as (keys, cloud):
-        if given_project(options.account, keys) is None:
+        refuse_known_secrets(options.api_keys or (), redactor)
+        if known_project(options.account, keys) is None:
             usage.refuse_impossible_deadline(len(calls), 1, options.deadline_s)
         bar = watcher.progress(len(calls))
         with project_of(cloud, keys, options.account, redactor) as project_id, bar as answered:
@@ -123,6 +124,14 @@ def given_project(account: Account, keys: Credentials) -> Optional[str]:
     return account.project_id
 
 
+def known_project(account: Account, keys: Credentials) -> Optional[str]:
+    """The project id that needs no look-up: given, or remembered."""
+    given = given_project(account, keys)
+    if given is not None or account.no_cache or account.demo:
+        return given
+    return remembered.recall(account, keys)
+
+
 @contextmanager
 def project_of(cloud: Cloud, keys: Credentials, account: Account, redactor: Redactor) -> Iterator[str]:
     """The project id: given, remembered, or looked up and then remembered.
@@ -133,7 +142,7 @@ def project_of(cloud: Cloud, keys: Credentials, account: Account, redactor: Reda
     if given is not None or account.no_cache or account.demo:
         yield given or project.look_up(cloud, account.region, redactor)
         return
-    project_id = remembered.recall(account, keys)
+    project_id = known_project(account, keys)
     if project_id is None:
         project_id = project.look_up(cloud, account.region, redactor)
         remembered.remember(account, keys, project_id)

@@ -19,7 +19,13 @@ from maas_usage.console import Printer, guarded, hand_over, refuse_unsound
 from maas_usage.errors import ExitStatus, UnexpectedAnswer, UsageError, quoted
 from maas_usage.pace import REAL_TIME, Pace, Timing
 from maas_usage.parser import Parser
-from maas_usage.secrecy import Redactor, key_in_argument, looks_like_api_key, refuse_keys_in_arguments
+from maas_usage.secrecy import (
+    Redactor,
+    key_in_argument,
+    looks_like_api_key,
+    refuse_keys_in_arguments,
+    refuse_known_secrets,
+)
 from maas_usage.window import Window
 
 PROGRAM = "maas_statistics_api.py"
@@ -259,6 +265,7 @@ def answer(
     body = request_body(question, asked)
     with ExitStack() as stack:
         keys, cloud = stack.enter_context(session.connected(question.account, pace, timing, redactor, printer.tell))
+        refuse_known_secrets([*(question.api_keys or ()), *_texts(question.fields)], redactor)
         project_id = stack.enter_context(session.project_of(cloud, keys, question.account, redactor))
         path = statistics.path(project_id, question.operation)
 
@@ -324,7 +331,9 @@ def _stated_total(page: Body, items: int) -> Optional[int]:
 
 
 def _whole(figure: Any) -> Optional[int]:
-    if not isinstance(figure, Decimal) or not figure.is_finite() or abs(figure) > statistics.LARGEST_FIGURE:
+    if isinstance(figure, str) and re.fullmatch(r"[0-9]{1,18}", figure):
+        return int(figure)
+    if not isinstance(figure, Decimal) or not figure.is_finite() or figure.copy_abs() > statistics.LARGEST_FIGURE:
         return None
     return int(figure) if figure == figure.to_integral_value() else None
 

@@ -90,15 +90,25 @@ class Transport:
         Raises OutOfTime after `limit_s` seconds, Transient for a failure that another attempt may
         mend, and TlsFailure, NetworkFailure, RegionUnsupported or UnexpectedAnswer for others.
         """
+        answering = threading.Event()
         try:
-            return within(limit_s, lambda: self._exchange(request))
-        except (OutOfTime, UsageStatsError):
+            return within(limit_s, lambda: self._attempt(request, answering))
+        except OutOfTime:
+            if answering.is_set():
+                raise
+            # Perhaps it has not been sent yet, and will be: another attempt could be rejected twice.
+            raise OutOfTime(again=False) from None
+
+    def _attempt(self, request: Request, answering: threading.Event) -> Answer:
+        try:
+            return self._exchange(request, answering)
+        except UsageStatsError:
             raise
         except Exception as error:
             # Not RequestException alone: some failures of lower layers come through as they are.
             raise self._connection_error(error, request) from error
 
-    def _exchange(self, request: Request) -> Answer:
+    def _exchange(self, request: Request, answering: threading.Event) -> Answer:
         body = None if request.body is None else json.dumps(request.body).encode("ascii")
         url = request.base_url + request.path
         if request.query:
@@ -114,6 +124,7 @@ class Transport:
             allow_redirects=False,
             stream=True,
         ) as response:
+            answering.set()
             answer = Answer(response.status_code, response.headers, _body(response))
         self._idle.put(session)  # only after success: a broken connection is not used again
         return answer
@@ -143,6 +154,11 @@ class Transport:
         def caused_by(*kinds: type) -> bool:
             return any(isinstance(cause, kinds) for cause in causes)
 
+        if isinstance(error, OSError) and _is_about_the_bundle(causes):
+            return TlsFailure(
+                "The file named by REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE holds no certificates.",
+                "Correct REQUESTS_CA_BUNDLE, or unset it to use the authorities that come with the packages.",
+            )
         if _is_tls_trouble(causes):
             return TlsFailure(
                 "The certificate of %s could not be verified." % host,
@@ -261,10 +277,13 @@ def _is_tls_trouble(causes: List[BaseException]) -> bool:
     # A connection that is cut during the handshake is no word about the certificate.
     cut = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
     kinds = (ssl.SSLError, ssl.CertificateError, requests.exceptions.SSLError)
-    if any(isinstance(cause, kinds) for cause in causes):
-        return not any(isinstance(cause, cut) for cause in causes)
-    # requests: a REQUESTS_CA_BUNDLE that is no file.
-    return any("TLS CA certificate bundle" in str(cause) for cause in causes)
+    return any(isinstance(c, kinds) for c in causes) and not any(isinstance(c, cut) for c in causes)
+
+
+def _is_about_the_bundle(causes: List[BaseException]) -> bool:
+    # requests: a REQUESTS_CA_BUNDLE that is no file; OpenSSL: one that is no PEM.
+    words = ("TLS CA certificate bundle", "NO_CERTIFICATE_OR_CRL_FOUND", "NO_START_LINE")
+    return any(word in str(cause) for cause in causes for word in words)
 
 
 def _resolves(base_url: str) -> bool:
@@ -275,7 +294,11 @@ def _resolves(base_url: str) -> bool:
 
 
 class OutOfTime(Exception):
-    pass
+    """The time for a call is up; `again` tells whether another attempt can do no harm."""
+
+    def __init__(self, again: bool = True) -> None:
+        super().__init__()
+        self.again = again
 
 
 def within(limit_s: float, work: Callable[[], T]) -> T:
