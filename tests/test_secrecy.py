@@ -242,7 +242,7 @@ def test_a_secret_shows_itself_to_nobody():
         ("plain text, 中文 é 😀", "plain text, 中文 é 😀"),
         ("a\tb\nc\rd\r\n\r\ne", "a b c d e"),
         ("a\u2028b\u2029c", "a b c"),
-        ("\x1b[31mred\x1b[0m and \x1b[1;38;5;9mbold", "red and bold"),
+        ("\x1b[31mred\x1b[0m and \x1b[1;38;5;9mbold", "[31mred[0m and [1;38;5;9mbold"),
         ("\x1b]0;title\x07 \x1b 7", "]0;title  7"),
         ("\x9b31m\x07\x00\x7f\x85!", "31m!"),
         ("a\u202eb\u2066c\u200bd\ufeffe\u00adf", "abcdef"),

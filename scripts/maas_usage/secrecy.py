@@ -86,15 +86,11 @@ def mask(access_key_id: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without control, format, surrogate and line-separating characters.
+    """Text without control, format, surrogate and private characters.
 
     Line breaks and tabs become blanks; everything else that steers a terminal, hides or turns
     text around is dropped.
     """
-    return _without_controls(_TERMINAL_SEQUENCE.sub("", text))
-
-
-def _without_controls(text: str) -> str:
     spaced = re.sub(r"[\t\r\n\u2028\u2029]+", " ", text)
     return "".join(c for c in spaced if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
 
@@ -152,7 +148,7 @@ class Redactor:
         middle of a key nor lean on its edge; the cut comes last, so that it leaves no half behind.
         """
         cleaned = _without_keys(self.clean(_TERMINAL_SEQUENCE.sub("", text)))
-        cleaned = self._without_pieces(_without_keys(self.clean(_without_controls(cleaned)))).strip()
+        cleaned = self._without_pieces(_without_keys(self.clean(printable(cleaned)))).strip()
         return cleaned if len(cleaned) <= longest else cleaned[: longest - 1] + "…"
 
     def clean_value(self, value: Any) -> Any:

@@ -15,7 +15,6 @@ from maas_usage.statistics import Usage
 from maas_usage.transport import Request
 from maas_usage.window import Bucket, Segment, Window
 
-OPERATION = statistics.OPERATION
 SIDE_BY_SIDE = 8
 
 
