@@ -238,8 +238,10 @@ class Printer:
 def _violations(result: Dict[str, Any]) -> List[str]:
     try:
         return document.violations(result)
-    except ImportError:
-        return []  # usage errors need the standard library alone
+    except (ImportError, UnicodeError):
+        # Usage errors need the standard library alone. (A folder that the locale cannot spell keeps
+        # some Pythons from importing what is written in Rust.)
+        return []
 
 
 def _encodable(character: str, encoding: str) -> bool:
