@@ -5,7 +5,6 @@ Nothing is drawn that the document does not say, and a picture is written whole 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Dict, Optional, Sequence
@@ -17,7 +16,6 @@ from maas_usage.console import Printer, guarded, hand_over
 from maas_usage.errors import UsageError, quoted
 from maas_usage.parser import Parser
 from maas_usage.secrecy import Redactor, refuse_keys_in_arguments
-from maas_usage.statistics import unique_members
 
 if TYPE_CHECKING:  # heavy, and a usage error needs the standard library alone
     pass
@@ -98,12 +96,8 @@ def read(content: bytes, redactor: Redactor) -> Document:
 
     Raises UsageError for anything but a successful, conforming answer with rows.
     """
-    # PowerShell redirects in UTF-16.
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        value = json.loads(
-            content.decode(encoding), object_pairs_hook=unique_members, parse_constant=validation.no_constant
-        )
+        value = validation.load(content)
     except (ValueError, RecursionError):
         raise UsageError(NOT_A_DOCUMENT % ("it is not JSON" if content.strip() else "it is empty"), MAKE_ONE) from None
     members = value if isinstance(value, dict) else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import List, NoReturn, Optional, Sequence
+from typing import Any, List, NoReturn, Optional, Sequence
 
 from maas_usage import __version__, document, handover
 from maas_usage.console import Printer, guarded, hand_over
@@ -55,12 +55,17 @@ def read(path: str) -> bytes:
         raise UsageError("%s cannot be read: %s." % (quoted(path), reason), "Name a kept document.") from None
 
 
-def violations(content: bytes) -> List[str]:
-    """One line per place where the bytes depart from the schema of their kind; empty if they conform."""
+def load(content: bytes) -> Any:
+    """The JSON value of a kept file; ValueError or RecursionError where it is none."""
     # PowerShell redirects in UTF-16.
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return json.loads(content.decode(encoding), object_pairs_hook=unique_members, parse_constant=_no_constant)
+
+
+def violations(content: bytes) -> List[str]:
+    """One line per place where the bytes depart from the schema of their kind; empty if they conform."""
     try:
-        value = json.loads(content.decode(encoding), object_pairs_hook=unique_members, parse_constant=no_constant)
+        value = load(content)
     except (ValueError, RecursionError) as error:
         return ["$: not JSON: %s" % (str(error) or type(error).__name__)]
     members = value if isinstance(value, dict) else {}
@@ -68,6 +73,5 @@ def violations(content: bytes) -> List[str]:
     return document.violations(value, schema)
 
 
-def no_constant(name: str) -> NoReturn:
-    """Refuses NaN and the infinities, which Python would read."""
+def _no_constant(name: str) -> NoReturn:
     raise ValueError("%s is no JSON number" % name)
